@@ -1,0 +1,2 @@
+//! Wires nothing yet.
+fn main() {}
