@@ -114,7 +114,7 @@ pub enum BadFrame {
 /// The JSON value under a key, not parsed yet. A key given twice keeps its last value, as usual.
 type Object<'a> = HashMap<std::borrow::Cow<'a, str>, &'a RawValue>;
 
-fn text<'a>(data: &Object<'a>, key: &str) -> Option<String> {
+fn text(data: &Object<'_>, key: &str) -> Option<String> {
     serde_json::from_str(data.get(key)?.get()).ok()
 }
 

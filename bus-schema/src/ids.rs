@@ -129,7 +129,6 @@ impl EntryId {
     }
 
     /// The stream's index.
-    #[expect(clippy::cast_possible_truncation, reason = "a remainder of 1,024 fits")]
     pub const fn stream(self) -> StreamIndex {
         StreamIndex((self.0 % ENTRY_FACTOR) as u16)
     }

@@ -11,6 +11,10 @@ pub mod events;
 pub mod frames;
 pub mod ids;
 pub mod limits;
+pub mod ops;
+pub mod permissions;
+#[cfg(feature = "runtime")]
+pub mod runtime;
 pub mod streams;
 pub mod subjects;
 pub mod text;

@@ -14,7 +14,7 @@ export function compare(a, b) {
 export const maxId = (a, b) => (compare(a, b) >= 0 ? a : b);
 export const minId = (a, b) => (compare(a, b) <= 0 ? a : b);
 export const after = (id) => String(BigInt(id) + 1n);
-export const before = (id) => String(BigInt(id) - 1n);
+export const before = (id) => (id === '0' ? id : String(BigInt(id) - 1n));
 
 /** A random name for a request or a message: 128 bits in 32 printable characters. */
 export function nonce() {

@@ -41,7 +41,7 @@ export function insert(timeline, message) {
   const index = position(timeline, message.id);
   const held = timeline.messages[index];
   if (held?.id === message.id) {
-    if (message.edited_at && isNewer(held, message.edited_at)) edit(held, message);
+    if ((message.edited_at ?? '') > (held.edited_at ?? '')) edit(held, message);
     return false;
   }
   const added = { ...message };

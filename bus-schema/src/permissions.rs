@@ -1,0 +1,213 @@
+//! What each NATS user may publish and subscribe to: the least its role needs.
+//!
+//! Invariant: nobody subscribes to `>`; nobody publishes to `ev.log.>`, which only the server does;
+//! an edge cannot write a user's notices, manage a stream, or hear another role's requests. The
+//! server's `accounts.conf` is generated from this table, and a test holds the two together.
+
+use std::fmt::Write as _;
+
+use crate::ops::{self, Service};
+use crate::streams::{DEAD, LEASES};
+use crate::subjects;
+
+/// A NATS user of the platform. Its inbox prefix is `_INBOX_<name>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BusUser {
+    /// Every edge.
+    Edge,
+    /// The auth role.
+    Auth,
+    /// The profiles role.
+    Profiles,
+    /// The channels role.
+    Channels,
+    /// The history role.
+    History,
+    /// The persister role.
+    Persister,
+    /// The setup role.
+    Setup,
+}
+
+impl BusUser {
+    /// Every user.
+    pub const ALL: [Self; 7] = [
+        Self::Edge,
+        Self::Auth,
+        Self::Profiles,
+        Self::Channels,
+        Self::History,
+        Self::Persister,
+        Self::Setup,
+    ];
+
+    /// Its name: of its key file, in its inbox prefix.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Auth => "auth",
+            Self::Profiles => "profiles",
+            Self::Channels => "channels",
+            Self::History => "history",
+            Self::Persister => "persister",
+            Self::Setup => "setup",
+        }
+    }
+
+    /// Where its answers come.
+    pub fn inbox_prefix(self) -> String {
+        format!("_INBOX_{}", self.name())
+    }
+
+    /// The environment variable with its public key, read by the server's configuration.
+    pub fn key_variable(self) -> String {
+        format!("NATTER_NKEY_{}", self.name().to_ascii_uppercase())
+    }
+
+    const fn service(self) -> Option<Service> {
+        match self {
+            Self::Auth => Some(Service::Auth),
+            Self::Profiles => Some(Service::Profiles),
+            Self::Channels => Some(Service::Channels),
+            Self::History => Some(Service::History),
+            Self::Edge | Self::Persister | Self::Setup => None,
+        }
+    }
+
+    /// Subjects it may publish to, beside answers to requests it got.
+    pub fn publish(self) -> Vec<String> {
+        /// Reading the log with ordered consumers.
+        const READ_LOG: [&str; 7] = [
+            "$JS.API.INFO",
+            "$JS.API.STREAM.INFO.LOG_*",
+            "$JS.API.CONSUMER.CREATE.LOG_*",
+            "$JS.API.CONSUMER.CREATE.LOG_*.>",
+            "$JS.API.CONSUMER.MSG.NEXT.LOG_*.*",
+            "$JS.API.CONSUMER.INFO.LOG_*.*",
+            "$JS.API.CONSUMER.DELETE.LOG_*.*",
+        ];
+        let mut all: Vec<String> = Vec::new();
+        let mut add = |subjects: &[&str]| all.extend(subjects.iter().map(|s| (*s).to_owned()));
+        match self {
+            Self::Edge => {
+                add(&["log.*.c.*", "log.*.d.>", subjects::EPHEMERAL_ALL, ops::ALL_REQUESTS]);
+                add(&READ_LOG);
+                add(&["$JS.FC.LOG_*.>"]);
+            }
+            Self::Auth => add(&[subjects::REVOKED, "svc.profiles.>"]),
+            Self::Profiles => add(&[
+                subjects::PROFILES,
+                "ev.eph.*.c.*",
+                "ev.eph.*.u.*",
+                "svc.channels.>",
+                "svc.auth.keys",
+            ]),
+            Self::Channels => add(&[
+                "log.*.c.*",
+                "log.*.u.*",
+                "ev.eph.*.u.*",
+                "svc.profiles.>",
+                "svc.auth.keys",
+                "$JS.API.INFO",
+                "$JS.API.STREAM.INFO.LOG_*",
+            ]),
+            Self::History => {
+                add(&READ_LOG);
+                add(&["$JS.FC.LOG_*.>", "ev.eph.digest.*"]);
+            }
+            Self::Persister => {
+                add(&READ_LOG);
+                add(&["$JS.FC.LOG_*.>", "ev.eph.floor.*", subjects::DEAD_ALL]);
+                add(&["$JS.API.STREAM.PURGE.LOG_*"]);
+                all.push(format!("$JS.API.STREAM.INFO.{DEAD}"));
+                all.push(format!("$JS.API.STREAM.INFO.KV_{LEASES}"));
+                all.push(format!("$JS.API.STREAM.MSG.GET.KV_{LEASES}"));
+                all.push(format!("$JS.API.DIRECT.GET.KV_{LEASES}.>"));
+                all.push(format!("$KV.{LEASES}.>"));
+            }
+            Self::Setup => add(&[
+                "$JS.API.INFO",
+                "$JS.API.STREAM.INFO.*",
+                "$JS.API.STREAM.NAMES",
+                "$JS.API.STREAM.LIST",
+                "$JS.API.STREAM.CREATE.*",
+                "$JS.API.STREAM.UPDATE.*",
+            ]),
+        }
+        all
+    }
+
+    /// Subjects it may subscribe to.
+    pub fn subscribe(self) -> Vec<String> {
+        let mut all = vec![format!("{}.>", self.inbox_prefix())];
+        if let Some(service) = self.service() {
+            all.push(ops::requests_to(service));
+            all.push("$SRV.>".to_owned());
+        }
+        match self {
+            Self::Edge => all.push(subjects::EVENTS_ALL.to_owned()),
+            Self::Profiles => all.push(subjects::PROFILES.to_owned()),
+            Self::History => all.push(subjects::FLOORS.to_owned()),
+            _ => {}
+        }
+        all
+    }
+}
+
+/// The accounts part of the server's configuration. Public keys come from its environment.
+pub fn accounts_conf() -> String {
+    let mut conf = String::from(
+        "# Generated by `natter-workers permissions` from bus-schema/src/permissions.rs; do not edit.\n\
+         # Each user's public key comes from the server's environment (`natter-workers secrets`).\n\
+         accounts {\n  BUS {\n    jetstream: enabled\n    users: [\n",
+    );
+    for user in BusUser::ALL {
+        let list = |subjects: Vec<String>| {
+            subjects.iter().map(|s| format!("\"{s}\"")).collect::<Vec<_>>().join(", ")
+        };
+        let responses = if user.service().is_some() {
+            "\n          allow_responses: { max: 1, expires: \"1m\" }"
+        } else {
+            ""
+        };
+        // Writing to a String cannot fail.
+        let _ = write!(
+            conf,
+            "      # {name}\n      {{\n        nkey: ${key}\n        permissions: {{\n          \
+             publish: {{ allow: [{publish}] }}\n          \
+             subscribe: {{ allow: [{subscribe}] }}{responses}\n        }}\n      }}\n",
+            name = user.name(),
+            key = user.key_variable(),
+            publish = list(user.publish()),
+            subscribe = list(user.subscribe()),
+        );
+    }
+    conf.push_str("    ]\n  }\n}\n");
+    conf
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_hears_everything_or_speaks_for_the_server() {
+        for user in BusUser::ALL {
+            let heard = user.subscribe();
+            assert!(!heard.iter().any(|s| s == ">" || s == "_INBOX.>"), "{user:?}");
+            let said = user.publish();
+            let forbidden = [">", "ev.>", "ev.log.>", "log.>", "$JS.API.>"];
+            assert!(!said.iter().any(|s| forbidden.contains(&s.as_str())), "{user:?}");
+        }
+    }
+
+    #[test]
+    fn edges_cannot_write_notices_or_manage_streams() {
+        for subject in BusUser::Edge.publish() {
+            assert!(!subject.starts_with("log.*.u"), "{subject}");
+            for word in ["PURGE", "STREAM.DELETE", "STREAM.CREATE", "STREAM.UPDATE"] {
+                assert!(!subject.contains(word), "{subject}");
+            }
+        }
+    }
+}

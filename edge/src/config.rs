@@ -1,0 +1,111 @@
+//! The edge's settings, each with its default, unit and bound.
+//!
+//! Invariant: `deploy/config.default.toml` shows exactly these defaults (a test holds them together).
+
+use std::net::SocketAddr;
+
+use bus_schema::runtime::settings::{BusSettings, LogSettings};
+use serde::{Deserialize, Serialize};
+
+/// All settings of an edge process. Sections for workers in the same file are left alone.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// How to reach NATS.
+    pub bus: BusSettings,
+    /// Logging.
+    pub log: LogSettings,
+    /// The edge itself.
+    pub edge: EdgeSettings,
+}
+
+/// `[edge]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EdgeSettings {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// How clients reach this edge from outside; announced to all. Empty: `http://<listen>`.
+    pub public_url: String,
+    /// Where operators look: health and metrics.
+    pub admin_listen: SocketAddr,
+    /// Origins allowed to open a websocket, beside the announced edges'.
+    pub allowed_origins: Vec<String>,
+    /// Trust the last `X-Forwarded-For` address, for edges behind a proxy of yours.
+    pub behind_proxy: bool,
+    /// Whether rates per address hold.
+    pub limits_per_address: bool,
+    /// HTTP requests a second of one address, sustained.
+    pub http_per_s: u32,
+    /// HTTP requests of one address at once.
+    pub http_burst: u32,
+    /// SENDs a second of one socket, sustained.
+    pub send_per_s: u32,
+    /// SENDs of one socket at once.
+    pub send_burst: u32,
+    /// Connections at once; more get HTTP 503.
+    pub max_connections: usize,
+    /// IDENTIFYs worked on at once; more wait their turn.
+    pub identify_concurrency: usize,
+    /// IDENTIFYs that wait; more are closed with 4000.
+    pub identify_queue: usize,
+    /// Frames queued for one socket; when full the socket is fed from its cursors instead.
+    pub socket_queue: usize,
+    /// Entries kept for each followed conversation.
+    pub ring_entries: usize,
+    /// Bytes of entries kept for each followed conversation.
+    pub ring_bytes: usize,
+    /// Entries that wait behind a gap of one conversation; more are fetched again.
+    pub pending_entries: usize,
+    /// Seconds a conversation is followed after its last socket has gone.
+    pub linger_s: u64,
+    /// Seconds a user's list of conversations is kept after their last socket, for when the
+    /// channels role does not answer.
+    pub list_kept_s: u64,
+    /// Seconds without NATS until clients are sent elsewhere.
+    pub cut_off_s: u64,
+    /// Seconds over which clients are spread when sent elsewhere.
+    pub reconnect_spread_s: u64,
+    /// Seconds to finish what was taken when stopping.
+    pub drain_s: u64,
+}
+
+impl Default for EdgeSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: String::new(),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 9080)),
+            allowed_origins: Vec::new(),
+            behind_proxy: false,
+            limits_per_address: true,
+            http_per_s: 50,
+            http_burst: 200,
+            send_per_s: 20,
+            send_burst: 100,
+            max_connections: 20_000,
+            identify_concurrency: 64,
+            identify_queue: 4_096,
+            socket_queue: 512,
+            ring_entries: 256,
+            ring_bytes: 256 * 1024,
+            pending_entries: 1_024,
+            linger_s: 60,
+            list_kept_s: 600,
+            cut_off_s: 10,
+            reconnect_spread_s: 10,
+            drain_s: 20,
+        }
+    }
+}
+
+impl EdgeSettings {
+    /// How clients reach this edge.
+    pub fn url(&self) -> String {
+        if self.public_url.is_empty() {
+            format!("http://{}", self.listen)
+        } else {
+            self.public_url.trim_end_matches('/').to_owned()
+        }
+    }
+}
