@@ -9,7 +9,8 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::value::RawValue;
 
 use crate::ids::{ConversationId, EntryId, StreamIndex, UserId};
 use crate::subjects::LogSubject;
@@ -290,10 +291,31 @@ impl Entry {
         let kind = kind.and_then(EntryKind::parse).ok_or(Undecodable::Kind)?;
         let payload = std::str::from_utf8(payload).map_err(|_| Undecodable::Utf8)?.trim();
         let body = Body::decode(kind, payload)?;
+        Self::placed(place, EntryId::new(sequence, stream), at, body, payload)
+    }
+
+    /// Reads what [`shown_deleted`] made of a message; anything else is refused.
+    pub fn decode_deleted(
+        place: LogSubject,
+        id: EntryId,
+        at: Timestamp,
+        payload: &str,
+    ) -> Result<Self, Undecodable> {
+        let body = serde_json::from_str::<DeletedMessage>(payload)?.into_body()?;
+        Self::placed(place, id, at, body, payload)
+    }
+
+    fn placed(
+        place: LogSubject,
+        id: EntryId,
+        at: Timestamp,
+        body: Body,
+        payload: &str,
+    ) -> Result<Self, Undecodable> {
         if Some(body.conversation()) != place.conversation() {
             return Err(Undecodable::Misplaced);
         }
-        Ok(Self { id: EntryId::new(sequence, stream), at, body, payload: payload.to_owned() })
+        Ok(Self { id, at, body, payload: payload.to_owned() })
     }
 
     /// The `d` of the client event: the stored object with `id` and `at` in front.
@@ -319,6 +341,71 @@ impl Entry {
         // Writing to a String cannot fail.
         let _ = write!(json, r#"{{"id":"{}","at":"{}","#, self.id, self.at);
         json.push_str(self.payload.get(1..).unwrap_or("}"));
+    }
+}
+
+/// The payload of a message as it is shown once it is deleted: the same object, its content empty.
+pub fn shown_deleted(payload: &str) -> Result<String, Undecodable> {
+    let Fields(mut fields) = serde_json::from_str(payload)?;
+    for (name, value) in &mut fields {
+        if name == "content" {
+            *value = RawValue::from_string("\"\"".to_owned())?;
+        }
+    }
+    Ok(serde_json::to_string(&Fields(fields))?)
+}
+
+/// A JSON object whose members keep their order and their text.
+struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> de::Visitor<'de> for Members {
+            type Value = Fields;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        d.deserialize_map(Members)
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// A message whose content is empty because it was deleted.
+#[derive(Deserialize)]
+struct DeletedMessage {
+    conversation_id: ConversationId,
+    author_id: UserId,
+    content: String,
+    nonce: Option<Nonce>,
+}
+
+impl DeletedMessage {
+    fn into_body(self) -> Result<Body, Undecodable> {
+        if !self.content.is_empty() {
+            return Err(de::Error::custom("not the form of a deleted message"))
+                .map_err(Undecodable::Json);
+        }
+        Ok(Body::MessageCreate(MessageCreate {
+            conversation_id: self.conversation_id,
+            author_id: self.author_id,
+            content: Content::deleted(),
+            edited_at: None,
+            nonce: self.nonce,
+        }))
     }
 }
 
@@ -379,6 +466,20 @@ mod tests {
     fn another_conversation_is_misplaced() {
         let json = r#"{"conversation_id":"8","author_id":"9","content":"x"}"#;
         assert!(matches!(message(json), Err(Undecodable::Misplaced)));
+    }
+
+    #[test]
+    fn a_deleted_message_is_shown_as_it_was_but_for_its_content() {
+        let sent = r#"{"conversation_id":"7","extra":[1, 2],"author_id":"9","content":"x","edited_at":null,"nonce":"n"}"#;
+        let shown = shown_deleted(sent).unwrap();
+        assert_eq!(shown, sent.replace(r#""x""#, r#""""#));
+        let place = LogSubject::Channel(ConversationId(7));
+        let at = Timestamp::from_millis(1_420_070_400_000);
+        let read = |json: &str| Entry::decode_deleted(place, EntryId(5123), at, json);
+        let (shown, sent) = (read(&shown).unwrap(), read(sent));
+        assert!(matches!(sent, Err(Undecodable::Json(_))), "only what is deleted");
+        assert!(matches!(&shown.body, Body::MessageCreate(m) if m.content.as_str().is_empty()));
+        assert!(matches!(message(&shown.payload), Err(Undecodable::Json(_))), "nobody can send it");
     }
 
     #[test]

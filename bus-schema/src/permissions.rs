@@ -76,15 +76,16 @@ impl BusUser {
 
     /// Subjects it may publish to, beside answers to requests it got.
     pub fn publish(self) -> Vec<String> {
-        /// Reading the log with ordered consumers.
+        /// Reading the log with ordered consumers. A wildcard is a whole token in NATS, so these
+        /// name every stream; [`BusUser::deny`] takes back those that are not the log's.
         const READ_LOG: [&str; 7] = [
             "$JS.API.INFO",
-            "$JS.API.STREAM.INFO.LOG_*",
-            "$JS.API.CONSUMER.CREATE.LOG_*",
-            "$JS.API.CONSUMER.CREATE.LOG_*.>",
-            "$JS.API.CONSUMER.MSG.NEXT.LOG_*.*",
-            "$JS.API.CONSUMER.INFO.LOG_*.*",
-            "$JS.API.CONSUMER.DELETE.LOG_*.*",
+            "$JS.API.STREAM.INFO.*",
+            "$JS.API.CONSUMER.CREATE.*",
+            "$JS.API.CONSUMER.CREATE.*.>",
+            "$JS.API.CONSUMER.MSG.NEXT.*.*",
+            "$JS.API.CONSUMER.INFO.*.*",
+            "$JS.API.CONSUMER.DELETE.*.*",
         ];
         let mut all: Vec<String> = Vec::new();
         let mut add = |subjects: &[&str]| all.extend(subjects.iter().map(|s| (*s).to_owned()));
@@ -92,7 +93,7 @@ impl BusUser {
             Self::Edge => {
                 add(&["log.*.c.*", "log.*.d.>", subjects::EPHEMERAL_ALL, ops::ALL_REQUESTS]);
                 add(&READ_LOG);
-                add(&["$JS.FC.LOG_*.>"]);
+                add(&["$JS.FC.*.>"]);
             }
             Self::Auth => add(&[subjects::REVOKED, "svc.profiles.>"]),
             Self::Profiles => add(&[
@@ -109,16 +110,16 @@ impl BusUser {
                 "svc.profiles.>",
                 "svc.auth.keys",
                 "$JS.API.INFO",
-                "$JS.API.STREAM.INFO.LOG_*",
+                "$JS.API.STREAM.INFO.*",
             ]),
             Self::History => {
                 add(&READ_LOG);
-                add(&["$JS.FC.LOG_*.>", "ev.eph.digest.*"]);
+                add(&["$JS.FC.*.>", "ev.eph.digest.*"]);
             }
             Self::Persister => {
                 add(&READ_LOG);
-                add(&["$JS.FC.LOG_*.>", "ev.eph.floor.*", subjects::DEAD_ALL]);
-                add(&["$JS.API.STREAM.PURGE.LOG_*"]);
+                add(&["$JS.FC.*.>", "ev.eph.floor.*", subjects::DEAD_ALL]);
+                add(&["$JS.API.STREAM.PURGE.*"]);
                 all.push(format!("$JS.API.STREAM.INFO.{DEAD}"));
                 all.push(format!("$JS.API.STREAM.INFO.KV_{LEASES}"));
                 all.push(format!("$JS.API.STREAM.MSG.GET.KV_{LEASES}"));
@@ -133,6 +134,20 @@ impl BusUser {
                 "$JS.API.STREAM.CREATE.*",
                 "$JS.API.STREAM.UPDATE.*",
             ]),
+        }
+        all
+    }
+
+    /// Subjects it may not publish to although [`BusUser::publish`] covers them.
+    pub fn deny(self) -> Vec<String> {
+        if matches!(self, Self::Setup) {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for stream in [DEAD.to_owned(), format!("KV_{LEASES}")] {
+            all.push(format!("$JS.API.CONSUMER.CREATE.{stream}"));
+            all.push(format!("$JS.API.CONSUMER.CREATE.{stream}.>"));
+            all.push(format!("$JS.API.STREAM.PURGE.{stream}"));
         }
         all
     }
@@ -174,11 +189,12 @@ pub fn accounts_conf() -> String {
         let _ = write!(
             conf,
             "      # {name}\n      {{\n        nkey: ${key}\n        permissions: {{\n          \
-             publish: {{ allow: [{publish}] }}\n          \
+             publish: {{ allow: [{publish}], deny: [{deny}] }}\n          \
              subscribe: {{ allow: [{subscribe}] }}{responses}\n        }}\n      }}\n",
             name = user.name(),
             key = user.key_variable(),
             publish = list(user.publish()),
+            deny = list(user.deny()),
             subscribe = list(user.subscribe()),
         );
     }

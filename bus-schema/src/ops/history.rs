@@ -74,7 +74,7 @@ pub struct StoredEntry {
     pub at: Timestamp,
     /// The kind.
     pub t: EntryKind,
-    /// The stored payload, unchanged.
+    /// The stored payload, unchanged but for the content of a deleted message, which is empty.
     pub d: Box<RawValue>,
 }
 
@@ -89,10 +89,22 @@ impl StoredEntry {
         })
     }
 
-    /// Unpacks it.
+    /// Packs a message that was deleted: as it was sent, its content empty.
+    pub fn pack_deleted(entry: &Entry) -> Result<Self, Undecodable> {
+        let payload = crate::entry::shown_deleted(&entry.payload)?;
+        Ok(Self { d: RawValue::from_string(payload)?, ..Self::pack(entry)? })
+    }
+
+    /// Unpacks it, also a message that was deleted.
     pub fn unpack(&self, place: LogSubject, stream: StreamIndex) -> Result<Entry, Undecodable> {
-        let kind = Some(self.t.as_str());
-        Entry::decode(place, stream, self.seq, self.at, kind, self.d.get().as_bytes())
+        let (kind, payload) = (Some(self.t.as_str()), self.d.get());
+        let decoded = Entry::decode(place, stream, self.seq, self.at, kind, payload.as_bytes());
+        match decoded {
+            Err(Undecodable::Json(_)) if self.t == EntryKind::MessageCreate => {
+                Entry::decode_deleted(place, EntryId::new(self.seq, stream), self.at, payload)
+            }
+            decoded => decoded,
+        }
     }
 }
 

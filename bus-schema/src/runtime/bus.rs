@@ -6,6 +6,7 @@
 //! Leaves out reconnecting itself (async-nats does it, for ever) and what to do after it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -66,6 +67,7 @@ pub struct Bus {
     layout: Arc<OnceCell<Layout>>,
     verifier: Verifier,
     settings: Arc<BusSettings>,
+    serving: Arc<AtomicBool>,
 }
 
 /// The longest wait between two attempts to connect.
@@ -105,6 +107,7 @@ impl Bus {
             status,
             layout: Arc::default(),
             settings: Arc::new(settings.clone()),
+            serving: Arc::default(),
         })
     }
 
@@ -141,6 +144,16 @@ impl Bus {
     /// Whether it is up now. Ask before writing: async-nats queues while it is down, and sends later.
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// Whether this connection's host answers requests now.
+    pub fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::Relaxed)
+    }
+
+    /// Says so. For a host; and for a part that works without one, once it does its work.
+    pub fn set_serving(&self, serving: bool) {
+        self.serving.store(serving, Ordering::Relaxed);
     }
 
     /// The layout of the log, as `setup` wrote it; waits up to `start_wait_s` for it to be there.

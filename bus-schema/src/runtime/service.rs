@@ -157,6 +157,7 @@ impl Host {
     pub async fn run(mut self, shutdown: Shutdown) -> bool {
         // Requests can reach the subscriptions only once the server has them.
         let _ = self.bus.client().flush().await;
+        self.bus.set_serving(true);
         tracing::info!(service = self.name, "serving");
         tokio::select! {
             () = shutdown.requested() => {}
@@ -164,6 +165,7 @@ impl Host {
                 tracing::error!(service = self.name, "an operation ended by itself");
             }
         }
+        self.bus.set_serving(false);
         self.shutdown.request();
         let drained = async { while self.loops.join_next().await.is_some() {} };
         let in_time = tokio::time::timeout(Duration::from_secs(self.settings.drain_s), drained);
