@@ -71,7 +71,7 @@ impl EntryKind {
 }
 
 /// A message as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageCreate {
     /// Where.
     pub conversation_id: ConversationId,
@@ -86,7 +86,7 @@ pub struct MessageCreate {
 }
 
 /// An edit as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageUpdate {
     /// Where.
     pub conversation_id: ConversationId,
@@ -99,7 +99,7 @@ pub struct MessageUpdate {
 }
 
 /// A deletion as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageDelete {
     /// Where.
     pub conversation_id: ConversationId,
@@ -110,7 +110,7 @@ pub struct MessageDelete {
 }
 
 /// An addition or removal of a member as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemberChange {
     /// Where.
     pub conversation_id: ConversationId,
@@ -123,7 +123,7 @@ pub struct MemberChange {
 }
 
 /// A renaming as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChannelUpdate {
     /// Where.
     pub conversation_id: ConversationId,
@@ -136,7 +136,7 @@ pub struct ChannelUpdate {
 }
 
 /// The end of a channel as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChannelDelete {
     /// Where.
     pub conversation_id: ConversationId,

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -62,11 +63,12 @@ pub mod event {
 }
 
 /// IDENTIFY.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, JsonSchema)]
 pub struct Identify {
     /// An access token.
     pub token: String,
     /// For each known conversation, up to where the client has it.
+    #[schemars(default)]
     pub cursors: HashMap<ConversationId, EntryId>,
 }
 
@@ -77,7 +79,7 @@ impl std::fmt::Debug for Identify {
 }
 
 /// SEND.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 pub struct Send {
     /// Where.
     pub conversation_id: ConversationId,

@@ -109,3 +109,30 @@ impl EdgeSettings {
         }
     }
 }
+
+/// Flags, which override every other source.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Flags {
+    edge: EdgeFlags,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+struct EdgeFlags {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_listen: Option<SocketAddr>,
+}
+
+impl Flags {
+    /// The flags that were given.
+    pub const fn new(
+        listen: Option<SocketAddr>,
+        public_url: Option<String>,
+        admin_listen: Option<SocketAddr>,
+    ) -> Self {
+        Self { edge: EdgeFlags { listen, public_url, admin_listen } }
+    }
+}

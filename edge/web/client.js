@@ -16,6 +16,7 @@ import { Timers } from './timers.js';
 const PUMP_MS = 1000;
 const READ_EVERY_MS = 300;
 const TYPING_EVERY_MS = 4000;
+const TYPING_SHOWN_MS = 6100;
 const RETRY_MS = 3000;
 /** A new conversation that was not announced by then is found by a new connection. */
 const ANNOUNCED_WITHIN_MS = 5000;
@@ -33,7 +34,6 @@ export class Client {
   changed = () => {};
   notice = () => {};
   #store;
-  #edges;
   #gateway;
   #now;
   #given = {};
@@ -46,7 +46,6 @@ export class Client {
   constructor({ api, session, edges, store, Socket, now = Date.now }) {
     this.api = api;
     this.#store = store;
-    this.#edges = edges;
     this.#now = now;
     this.#directory = new Directory({ api, state: this.state, now,
       changed: () => this.#afterChange() });
@@ -77,6 +76,11 @@ export class Client {
 
   wake() {
     this.#gateway.wake();
+  }
+
+  /** The page may be gone in a moment: what waits to be gathered is sent now. */
+  leaving() {
+    this.#sendReads();
   }
 
   // ---- What a person does
@@ -112,11 +116,22 @@ export class Client {
     this.changed();
   }
 
+  discardAll() {
+    this.state.outbox.clear();
+    this.#pump();
+  }
+
+  /** One's own profile, as the answer to a change gave it. */
+  profileChanged(user) {
+    states.dispatch(this.state, 'USER_UPDATE', user, this.#now());
+    this.changed();
+  }
+
   /** Everything up to `id` has been seen. */
   seen(conversation, id) {
-    const isNews = conversation.unread > 0;
     moveMarker(this.state, conversation, id, false);
-    if (isNews) this.#timers.once('reads', READ_EVERY_MS, () => this.#sendReads());
+    this.#timers.once('reads', READ_EVERY_MS, () => this.#sendReads());
+    this.changed();
   }
 
   typing(conversationId) {
@@ -175,7 +190,9 @@ export class Client {
       states.dispatch(this.state, type, data ?? {}, this.#now());
       if (type.startsWith('MEMBER_')) this.#directory.memberChanged(type, data);
       if (waiting > 0) this.notice(`${waiting} unsent message(s) could not be delivered.`);
-      if (type === 'TYPING') this.#timers.once(`typing.${data.user_id}`, 6100, () => this.changed());
+      if (type === 'TYPING') {
+        this.#timers.once(`typing.${data.user_id}`, TYPING_SHOWN_MS, () => this.changed());
+      }
       if (held) this.#bound(held);
     }
     this.#afterChange();
@@ -183,6 +200,7 @@ export class Client {
 
   #linkChanged(link) {
     if (!link.ready) outboxes.disconnect(this.state.outbox);
+    if (link.resumed) for (const [id, { error }] of this.older) if (error) this.older.delete(id);
     this.#afterChange();
   }
 

@@ -6,7 +6,7 @@
 
 const MAX_EDGES = 64;
 const AVOID_MS = 10_000;
-const MAX_AVOID_MS = 120_000;
+const MAX_AVOID_MS = 60_000;
 
 export class Edges {
   #own;
@@ -52,7 +52,7 @@ export class Edges {
     this.current = url;
   }
 
-  /** The edge to try now: the one in use while it is good, else any good one, else the least bad. */
+  /** The edge to try now: the one in use while it is good, else a good one, else the least bad. */
   pick({ except = null } = {}) {
     const isGood = (url) => url !== except && (this.#bad.get(url)?.until ?? 0) <= this.#now();
     if (isGood(this.current) && this.all().includes(this.current)) return this.current;

@@ -30,6 +30,8 @@ export class Gateway {
   #readyAt = 0;
   #heartbeatMs = DEFAULT_HEARTBEAT_MS;
   #leaving = null;
+  /** The edge that failed last: the next attempt goes elsewhere if there is an elsewhere. */
+  #lastLost = null;
   #timers = { wait: 0, beat: 0, silence: 0 };
   #stopped = true;
 
@@ -60,7 +62,7 @@ export class Gateway {
     this.#lost(null);
   }
 
-  /** The network or the page came back: do not wait any longer, and see whether anybody is there. */
+  /** The network or the page came back: wait no longer, and see whether the edge is there. */
   wake() {
     if (this.#stopped) return;
     if (this.link.state === 'offline') this.#connect();
@@ -79,10 +81,10 @@ export class Gateway {
     return true;
   }
 
-  async #connect(except = null) {
+  async #connect() {
     this.#drop();
     const connection = this.link.connection + 1;
-    const url = this.#edges.pick({ except });
+    const url = this.#edges.pick({ except: this.#lastLost });
     this.#show({ connection, url, state: 'connecting', ready: false, resumed: false, retryAt: 0 });
     const isCurrent = () => !this.#stopped && this.link.connection === connection;
     try {
@@ -125,6 +127,7 @@ export class Gateway {
 
   #isReady(data) {
     this.#readyAt = Date.now();
+    this.#lastLost = null;
     this.#edges.worked(this.link.url);
     this.#edges.learn(data.edges);
     this.#on.event('READY', data);
@@ -149,7 +152,8 @@ export class Gateway {
     const url = this.link.url;
     this.#edges.failed(url, 30_000);
     const at = Date.now() + ms;
-    const timer = setTimeout(() => { this.#connect(url); }, ms);
+    const timer = setTimeout(() => this.#connect(), ms);
+    this.#lastLost = url;
     this.#leaving = { at, timer };
   }
 
@@ -158,6 +162,7 @@ export class Gateway {
     const planned = this.#leaving && Math.max(0, this.#leaving.at - Date.now());
     const isSteady = this.link.ready && Date.now() - this.#readyAt > STEADY_MS;
     const wasReady = this.link.ready;
+    if (this.link.resumed) this.#attempts = Math.min(this.#attempts, 1);
     this.#drop();
     if (this.#stopped) return;
     if (isSteady) this.#attempts = 0;
@@ -165,6 +170,7 @@ export class Gateway {
     if (code === CLOSE.BAD_FRAME && !wasReady) this.#on.suspect();
     if (planned === null) {
       this.#edges.failed(url);
+      this.#lastLost = url;
       this.#attempts += 1;
       if (this.#attempts % 3 === 0) this.#on.unreachable();
     }

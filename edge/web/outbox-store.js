@@ -1,7 +1,7 @@
 // Unsent messages over a reload: written down here, taken back by the next page.
 //
-// Invariant: a stored message belongs to one living tab. Another takes it over only when that tab is
-// gone, which its lock tells; without locks a tab takes back only what it wrote itself.
+// Invariant: a stored message belongs to one living tab. Another takes it over only when that tab
+// is gone, which its lock tells; without locks a tab takes back only what it wrote itself.
 // Left out: whether and when a message is sent again (outbox.js).
 
 import { nonce } from './ids.js';
@@ -68,7 +68,8 @@ export class OutboxStore {
   async #isGone(tab) {
     if (!this.#locks) return tab === this.#previousTab;
     const name = `${TAB}.${tab}`;
-    if (await this.#locks.request(name, { ifAvailable: true }, (lock) => lock !== null)) return true;
+    const isFree = (lock) => lock !== null;
+    if (await this.#locks.request(name, { ifAvailable: true }, isFree)) return true;
     if (tab !== this.#previousTab) return false;
     // This very tab before its reload: its lock goes at any moment.
     const signal = AbortSignal.timeout(RELOAD_MS);

@@ -121,9 +121,11 @@ export function retry(outbox, nonce, freshNonce) {
 }
 
 /** What survives a reload of the page: enough to find out what became of the message. */
-export function freeze({ nonce, conversation_id, content, created, cursor, status, error, ...rest }) {
-  return { nonce, conversation_id, content, created, cursor,
-    status: status === 'failed' ? 'failed' : 'queued', error, unknown: inDoubt(rest) };
+export function freeze(pending) {
+  const { nonce, conversation_id, content, created, cursor, error } = pending;
+  const status = pending.status === 'failed' ? 'failed' : 'queued';
+  return { nonce, conversation_id, content, created, cursor, error, status,
+    unknown: inDoubt(pending) };
 }
 
 export function thaw(record) {

@@ -1,7 +1,7 @@
 // The messages of one conversation that this page holds: a window of its history.
 //
 // Invariant: every message with an id of `low` or more, up to the newest entry received, is in
-// `messages` exactly once, ascending, in its latest known state, except inside the ranges of `gaps`.
+// `messages` exactly once, ascending, in its latest known state, except in the ranges of `gaps`.
 // Below `low` nothing is held; `start` says that nothing is there.
 // Edits and deletions are also remembered by message id, because a page that was asked for earlier
 // may arrive after them with an older state.

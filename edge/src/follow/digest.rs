@@ -1,0 +1,228 @@
+//! What headers cannot show: a lost last entry, an entry committed by a dying leader and never
+//! republished, everything during a disconnection.
+//!
+//! History workers publish, each second, which places got entries in a range of a stream's
+//! sequences. Invariant: [`Seen`] never passes a range that was not accounted for; where ranges do
+//! not join, and after every reconnection and dropped message, one request a stream fills the hole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_schema::events::Digest;
+use bus_schema::ids::StreamIndex;
+use bus_schema::ops::history::{Changes, ChangesRequest, Freshness};
+use bus_schema::runtime::bus::jitter;
+use bus_schema::runtime::call::Call;
+use bus_schema::runtime::shutdown::Shutdown;
+use bus_schema::subjects;
+use futures::StreamExt as _;
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::state::Edge;
+
+/// The highest sequence of each stream that this edge has heard of.
+#[derive(Debug)]
+pub struct Heard(Vec<Mutex<u64>>);
+
+impl Heard {
+    pub(crate) fn new(streams: u16) -> Self {
+        Self((0..streams).map(|_| Mutex::new(0)).collect())
+    }
+
+    /// Learns of a sequence.
+    pub(crate) fn hear(&self, stream: StreamIndex, sequence: u64) {
+        if let Some(highest) = self.0.get(usize::from(stream.0)) {
+            let mut highest = highest.lock();
+            *highest = (*highest).max(sequence);
+        }
+    }
+
+    /// The highest sequence heard of.
+    pub(crate) fn of(&self, stream: StreamIndex) -> u64 {
+        self.0.get(usize::from(stream.0)).map_or(0, |highest| *highest.lock())
+    }
+}
+
+/// Up to where a stream is accounted for, and what to do about a digest.
+#[derive(Debug, Default)]
+struct Seen(Option<u64>);
+
+/// What a digest asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It joins: look at its places.
+    Joins,
+    /// Entries between are unaccounted for: ask what changed after this.
+    Hole(u64),
+    /// Nothing new.
+    Old,
+}
+
+impl Seen {
+    fn take(&mut self, digest: &Digest) -> Verdict {
+        let Some(seen) = self.0 else {
+            // The first digest after the start: everything that follows started after it.
+            return Verdict::Hole(digest.from);
+        };
+        if digest.from > seen {
+            return Verdict::Hole(seen);
+        }
+        if digest.to <= seen {
+            return Verdict::Old;
+        }
+        self.0 = Some(digest.to);
+        Verdict::Joins
+    }
+
+    fn accounted(&mut self, through: u64) {
+        self.0 = Some(self.0.unwrap_or(0).max(through));
+    }
+}
+
+/// Live entries are given this long to come by themselves before a digest has them fetched.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Digests that wait for their turn; more are dropped, and found missing by the next.
+const WAITING: usize = 4_096;
+
+/// Watches the digests of one stream, reconnections and drops, until stopped.
+pub(crate) async fn watch(edge: Arc<Edge>, stream: StreamIndex, shutdown: Shutdown) {
+    let mut status = edge.bus.status();
+    let mut seen = Seen::default();
+    loop {
+        let subscribed = edge.bus.client().subscribe(subjects::digest(stream)).await;
+        let Ok(mut digests) = subscribed else {
+            sleep(jitter(PATIENCE)).await;
+            continue;
+        };
+        let mut waiting: std::collections::VecDeque<(Instant, Digest)> = Default::default();
+        let (mut epoch, mut slow) = (status.borrow().epoch, status.borrow().slow);
+        loop {
+            let due = waiting.front().map_or_else(far, |(at, _)| *at);
+            tokio::select! {
+                () = shutdown.requested() => return,
+                message = digests.next() => {
+                    let Some(message) = message else { break };
+                    if let Ok(digest) = serde_json::from_slice(&message.payload)
+                        && waiting.len() < WAITING
+                    {
+                        waiting.push_back((Instant::now() + PATIENCE, digest));
+                    }
+                }
+                () = sleep_until(due) => {
+                    if let Some((_, digest)) = waiting.pop_front() {
+                        apply(&edge, stream, &mut seen, &digest).await;
+                    }
+                }
+                changed = status.changed() => {
+                    if changed.is_err() { return }
+                    let now = *status.borrow();
+                    let news = now.epoch != epoch || now.slow != slow;
+                    (epoch, slow) = (now.epoch, now.slow);
+                    if news && now.connected {
+                        account(&edge, stream, &mut seen).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn far() -> Instant {
+    Instant::now() + Duration::from_hours(1)
+}
+
+async fn apply(edge: &Arc<Edge>, stream: StreamIndex, seen: &mut Seen, digest: &Digest) {
+    match seen.take(digest) {
+        Verdict::Old => {}
+        Verdict::Joins => {
+            edge.heard.hear(stream, digest.to);
+            for (place, sequence) in &digest.last {
+                edge.hub.hear(*place, *sequence);
+            }
+        }
+        Verdict::Hole(after) => {
+            seen.accounted(after);
+            account(edge, stream, seen).await;
+        }
+    }
+}
+
+/// Asks what changed since the last accounted sequence, until it is answered.
+async fn account(edge: &Arc<Edge>, stream: StreamIndex, seen: &mut Seen) {
+    let Some(mut after) = seen.0 else { return };
+    let mut wait = Duration::from_millis(100);
+    loop {
+        let fresh = Freshness { min: edge.heard.of(stream), latest: false };
+        let request = ChangesRequest { after, fresh };
+        match edge.bus.call::<Changes>(&Call::platform().stream(stream), &request).await {
+            Ok(reply) => {
+                if reply.too_old {
+                    edge.hub.doubt_stream(stream);
+                }
+                for (place, sequence) in &reply.places {
+                    edge.hub.hear(*place, *sequence);
+                }
+                edge.heard.hear(stream, reply.through);
+                seen.accounted(reply.through);
+                if reply.too_old || reply.through <= after || reply.places.len() < CHANGES_CUT {
+                    return;
+                }
+                after = reply.through;
+            }
+            Err(failure) => {
+                tracing::debug!(%stream, %failure, "asking for changes again");
+                sleep(jitter(wait)).await;
+                wait = (wait * 2).min(Duration::from_secs(5));
+                if !edge.bus.is_connected() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Below this many places an answer was not cut.
+const CHANGES_CUT: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn digest(from: u64, to: u64) -> Digest {
+        Digest { from, to, last: Vec::new() }
+    }
+
+    #[test]
+    fn ranges_join_or_leave_a_hole() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.take(&digest(5, 9)), Verdict::Hole(5));
+        seen.accounted(9);
+        assert_eq!(seen.take(&digest(9, 12)), Verdict::Joins);
+        assert_eq!(seen.take(&digest(8, 11)), Verdict::Old, "another worker's");
+        assert_eq!(seen.take(&digest(10, 14)), Verdict::Joins, "overlapping ranges join");
+        assert_eq!(seen.take(&digest(15, 16)), Verdict::Hole(14));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_unaccounted_is_ever_passed(ranges in prop::collection::vec((0u64..30, 0u64..6), 0..40)) {
+            let mut seen = Seen::default();
+            seen.accounted(0);
+            let mut accounted = 0;
+            for (from, length) in ranges {
+                match seen.take(&digest(from, from + length)) {
+                    Verdict::Joins => {
+                        prop_assert!(from <= accounted);
+                        accounted = from + length;
+                    }
+                    Verdict::Old => prop_assert!(from + length <= accounted),
+                    Verdict::Hole(after) => prop_assert_eq!(after, accounted),
+                }
+                prop_assert_eq!(seen.0, Some(accounted));
+            }
+        }
+    }
+}

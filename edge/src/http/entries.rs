@@ -1,0 +1,184 @@
+//! `GET /v1/conversations/{conversation}/entries`.
+//!
+//! Invariant: an entry is shown as it was stored, by putting its id and time in front. It is not
+//! decoded, for the content of a deleted message is empty, which no message could be.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::State;
+use bus_schema::entry::EntryKind;
+use bus_schema::error::{Code, Failure};
+use bus_schema::events::User;
+use bus_schema::ids::{ConversationId, EntryId, StreamIndex, UserId};
+use bus_schema::ops::history::{Range, RangeReply, RangeRequest, StoredEntry};
+use bus_schema::subjects::LogSubject;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::extract::{Caller, InPath, InQuery};
+use super::messages::limit;
+use super::refusal::{Answer, Shown};
+use super::route::{Route, get};
+use crate::conversations::people;
+use crate::docs::entries::EntryData;
+use crate::state::Edge;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        get(
+            "/v1/conversations/{conversation}/entries",
+            "Pages entries of every kind, ascending, from the first by default",
+            list,
+        )
+        .query::<Page>()
+        .shows::<EntryPage>()
+        .refuses(&[Code::BadRequest, Code::NotFound]),
+    ]
+}
+
+/// Which entries.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct Page {
+    /// Those after this one.
+    after: Option<EntryId>,
+    /// How many, 1 to 100; 50 by default.
+    limit: Option<u32>,
+}
+
+/// An entry as the event that showed it live.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct EntryEvent {
+    /// Its kind.
+    t: EntryKind,
+    /// Its data.
+    #[schemars(with = "EntryData")]
+    d: Box<RawValue>,
+}
+
+/// A page of entries.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct EntryPage {
+    /// Ascending by id.
+    entries: Vec<EntryEvent>,
+    /// Their authors, each once.
+    users: Vec<User>,
+    /// Whether there are more after `next`.
+    has_more: bool,
+    /// The id of the last one given, null on an empty page.
+    next: Option<EntryId>,
+}
+
+async fn list(
+    State(edge): State<Arc<Edge>>,
+    caller: Caller,
+    InPath(conversation): InPath<ConversationId>,
+    InQuery(page): InQuery<Page>,
+) -> Answer<Shown<EntryPage>> {
+    let limit = limit(page.limit)?;
+    let listed = edge.access(caller.user, conversation, caller.request_id()).await?;
+    let stream = edge.layout.stream_of(listed.place);
+    let after = last_before(page.after.unwrap_or(EntryId::ZERO), stream);
+    let reply = fetch(&edge, &caller, listed.place, after, limit).await?;
+    let authors = reply.entries.iter().map(author).collect::<Result<BTreeSet<_>, _>>()?;
+    let users = people::of(&edge, authors, caller.request_id()).await?;
+    let next = reply.entries.last().map(|entry| EntryId::new(entry.seq, stream));
+    let entries = reply.entries.iter().map(|entry| event(entry, stream));
+    let entries = entries.collect::<Result<_, _>>()?;
+    Ok(Shown(EntryPage { entries, users, has_more: reply.more && next.is_some(), next }))
+}
+
+/// The highest sequence of the stream whose entry id is not above `after`, which may be any number.
+fn last_before(after: EntryId, stream: StreamIndex) -> u64 {
+    let sequence = after.sequence();
+    if EntryId::new(sequence, stream) <= after { sequence } else { sequence.saturating_sub(1) }
+}
+
+/// How often an answer may be nothing but void entries before the page is given up.
+const EMPTY_RANGES: usize = 8;
+
+async fn fetch(
+    edge: &Edge,
+    caller: &Caller,
+    place: LogSubject,
+    mut after: u64,
+    limit: u32,
+) -> Result<RangeReply, Failure> {
+    let call = caller.as_platform().stream(edge.layout.stream_of(place));
+    for _ in 0..EMPTY_RANGES {
+        let fresh = edge.fresh(place, true);
+        let request = RangeRequest { place, after: Some(after), fresh, limit, membership: false };
+        let reply = edge.bus.call::<Range>(&call, &request).await?;
+        if !reply.entries.is_empty() || !reply.more {
+            return Ok(reply);
+        }
+        after = reply.through;
+    }
+    Err(Failure::unavailable())
+}
+
+fn author(entry: &StoredEntry) -> Result<UserId, Failure> {
+    #[derive(Deserialize)]
+    struct Authored {
+        author_id: UserId,
+    }
+    serde_json::from_str::<Authored>(entry.d.get()).map(|a| a.author_id).map_err(unreadable)
+}
+
+fn event(entry: &StoredEntry, stream: StreamIndex) -> Result<EntryEvent, Failure> {
+    let (id, rest) = (EntryId::new(entry.seq, stream), entry.d.get().get(1..).unwrap_or_default());
+    let data = format!(r#"{{"id":"{id}","at":"{}",{rest}"#, entry.at);
+    let d = RawValue::from_string(data).map_err(unreadable)?;
+    Ok(EntryEvent { t: entry.t, d })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn unreadable(error: serde_json::Error) -> Failure {
+    tracing::error!(%error, "an entry from history cannot be shown");
+    Failure::unavailable()
+}
+
+#[cfg(test)]
+mod tests {
+    use bus_schema::timestamp::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stored(payload: &str) -> StoredEntry {
+        StoredEntry {
+            seq: 3,
+            at: Timestamp::from_millis(1_420_070_400_007),
+            t: EntryKind::MessageCreate,
+            d: RawValue::from_string(payload.to_owned()).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_deleted_message_is_shown_with_empty_content() {
+        let entry = stored(r#"{"conversation_id":"7","author_id":"9","content":""}"#);
+        assert_eq!(author(&entry), Ok(UserId(9)));
+        assert_eq!(
+            serde_json::to_string(&event(&entry, StreamIndex(2)).unwrap()).unwrap(),
+            r#"{"t":"MESSAGE_CREATE","d":{"id":"3074","at":"2015-01-01T00:00:00.007Z","conversation_id":"7","author_id":"9","content":""}}"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_entry_is_an_error_not_a_panic() {
+        for odd in ["1", "null", "[]", "{}", "\"é\""] {
+            assert!(author(&stored(odd)).is_err(), "{odd}");
+            assert!(event(&stored(odd), StreamIndex(0)).is_err(), "{odd}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pages_go_on_exactly_after_any_number(after: u64, sequence in 1u64..1 << 53, s in 0u16..1024) {
+            let stream = StreamIndex(s);
+            let shown = sequence > last_before(EntryId(after), stream);
+            prop_assert_eq!(shown, EntryId::new(sequence, stream) > EntryId(after));
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What all parts of an edge share.
+//!
+//! Invariant: nothing here is data of record; an edge that dies loses nothing but time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bus_schema::error::Failure;
+use bus_schema::ops::history::Freshness;
+use bus_schema::runtime::bus::Bus;
+use bus_schema::runtime::shutdown::Shutdown;
+use bus_schema::streams::Layout;
+use bus_schema::subjects::LogSubject;
+use tokio::sync::{OnceCell, Semaphore};
+
+use crate::config::EdgeSettings;
+use crate::directory::Directory;
+use crate::follow::digest::Heard;
+use crate::follow::fetch::{self, Fetched};
+use crate::hub::Hub;
+use crate::sessions::Sessions;
+
+/// An edge.
+pub struct Edge {
+    /// Its settings.
+    pub settings: EdgeSettings,
+    /// Its connection to NATS.
+    pub bus: Bus,
+    /// Which stream has what.
+    pub layout: Layout,
+    /// The highest sequences heard of.
+    pub heard: Heard,
+    /// The edges that are alive.
+    pub directory: Directory,
+    /// Sessions: revoked ones, and those with sockets here.
+    pub sessions: Sessions,
+    /// What is followed here.
+    pub hub: Hub,
+    /// Asks this edge to stop.
+    pub shutdown: Shutdown,
+    pub(crate) fetches: Fetches,
+    pub(crate) identifying: Semaphore,
+    pub(crate) waiting: AtomicUsize,
+    pub(crate) sockets: AtomicUsize,
+}
+
+/// How long NATS may be gone until nothing new is begun.
+const CUT_OFF: Duration = Duration::from_secs(2);
+
+impl Edge {
+    /// An edge on a connected bus.
+    pub fn new(settings: EdgeSettings, bus: Bus, layout: Layout, shutdown: Shutdown) -> Arc<Self> {
+        Arc::new(Self {
+            heard: Heard::new(layout.count()),
+            directory: Directory::new(&settings.url()),
+            sessions: Sessions::default(),
+            hub: Hub::default(),
+            fetches: Fetches::default(),
+            identifying: Semaphore::new(settings.identify_concurrency.max(1)),
+            waiting: AtomicUsize::new(0),
+            sockets: AtomicUsize::new(0),
+            settings,
+            bus,
+            layout,
+            shutdown,
+        })
+    }
+
+    /// How far a history worker must have read to answer for a place.
+    pub(crate) fn fresh(&self, place: LogSubject, latest: bool) -> Freshness {
+        Freshness { min: self.heard.of(self.layout.stream_of(place)), latest }
+    }
+
+    /// Refuses what cannot be done while NATS is gone.
+    pub(crate) fn cut_off(&self) -> Result<(), Failure> {
+        let status = *self.bus.status().borrow();
+        if !status.connected && status.since.elapsed() > CUT_OFF {
+            return Err(Failure::unavailable());
+        }
+        Ok(())
+    }
+
+    /// Whether this edge can serve clients now.
+    pub fn readiness(&self) -> Result<(), String> {
+        if self.shutdown.is_requested() {
+            return Err("stopping".to_owned());
+        }
+        self.cut_off().map_err(|_| "NATS is gone".to_owned())
+    }
+
+    /// Sockets open now.
+    pub fn open_sockets(&self) -> usize {
+        self.sockets.load(Ordering::Relaxed)
+    }
+}
+
+/// Fetches under way, so that many who missed the same entries cost one request.
+#[derive(Default)]
+pub(crate) struct Fetches(parking_lot::Mutex<HashMap<FetchKey, Arc<OnceCell<Arc<Fetched>>>>>);
+
+type FetchKey = (LogSubject, u64, u32, u64);
+
+impl Fetches {
+    /// Entries after a sequence; shared with everybody who asks for the same meanwhile.
+    pub(crate) async fn range(
+        &self,
+        edge: &Edge,
+        place: LogSubject,
+        after: u64,
+        limit: u32,
+        min: u64,
+    ) -> Result<Arc<Fetched>, Failure> {
+        let key = (place, after, limit, min);
+        let cell = self.0.lock().entry(key).or_default().clone();
+        let fetched = cell
+            .get_or_try_init(|| async move {
+                fetch::range(edge, place, Some(after), limit, min).await.map(Arc::new)
+            })
+            .await
+            .cloned();
+        // Whoever is done first takes it off the table; those who hold the cell still share it.
+        self.0.lock().remove(&key);
+        fetched
+    }
+}

@@ -1,0 +1,167 @@
+//! Feeding a socket with a conversation from a position: replay after IDENTIFY, and catching up
+//! when it was slow. One path for both.
+//!
+//! Invariant: every entry after the position is written, in order, or lies in a GAP that is written
+//! (only when replaying, and only beyond the protocol's bounds or when it cannot be read now).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_schema::error::Failure;
+use bus_schema::events::Gap;
+use bus_schema::frames::{self, event};
+use bus_schema::ids::{ConversationId, EntryId};
+use bus_schema::limits;
+use bus_schema::runtime::bus::jitter;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use super::outbox::Lag;
+use super::writer::{End, Writer};
+use crate::follow::conversation::{Command, Pull, Pulled, Then, remove_frame};
+use crate::follow::fetch;
+use crate::hub::StartBy;
+
+/// Entries of one pull.
+const BATCH: usize = 100;
+/// How long one pull may take.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// Failed pulls of one replay before it gets a GAP instead.
+const ATTEMPTS: u32 = 3;
+
+/// What one conversation may still replay.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: usize,
+    failures: u32,
+    from_zero: bool,
+    gapped: bool,
+}
+
+impl Budget {
+    pub(super) const fn new(from_zero: bool) -> Self {
+        Self { left: limits::REPLAY_PER_CONVERSATION, failures: 0, from_zero, gapped: false }
+    }
+}
+
+/// Pulls once. Whether the conversation is done: live, gone, or no longer waited for.
+pub(super) async fn pull(writer: &mut Writer, lag: Lag) -> Result<bool, End> {
+    let Some(id) = lag.place.conversation() else { return Ok(true) };
+    let mut limit = BATCH;
+    let total = writer.left;
+    if let Some(budget) = writer.budget(id)
+        && !budget.gapped
+    {
+        let left = budget.left.min(total);
+        if budget.from_zero || left == 0 || budget.failures >= ATTEMPTS {
+            return gap(writer, id, lag).await;
+        }
+        limit = limit.min(left);
+    }
+    match ask(writer, lag, limit).await {
+        Ok(pulled) => take(writer, id, lag, pulled).await,
+        Err(failure) => {
+            tracing::debug!(%failure, conversation = %id, "pulling again");
+            if let Some(budget) = writer.budget(id) {
+                budget.failures += 1;
+            }
+            let (outbox, wait) = (writer.outbox.clone(), jitter(Duration::from_millis(500)));
+            tokio::spawn(async move {
+                sleep(wait).await;
+                outbox.lag(lag);
+            });
+            Ok(false)
+        }
+    }
+}
+
+async fn ask(writer: &Writer, lag: Lag, limit: usize) -> Result<Pulled, Failure> {
+    let edge = &writer.edge;
+    let asked = async {
+        let followed = edge.hub.follow(edge, lag.place, StartBy::Itself).await;
+        let handle = followed.map_err(|_| Failure::unavailable())?;
+        let (reply, answer) = oneshot::channel();
+        let outbox = Arc::clone(&writer.outbox);
+        let sent = handle.send(Command::Pull(Pull { lag, limit, outbox, reply })).await;
+        sent.map_err(|_| Failure::unavailable())?;
+        answer.await.map_err(|_| Failure::unavailable())?
+    };
+    timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(Failure::unavailable()))
+}
+
+async fn take(
+    writer: &mut Writer,
+    id: ConversationId,
+    lag: Lag,
+    pulled: Pulled,
+) -> Result<bool, End> {
+    let count = pulled.items.len();
+    for item in &pulled.items {
+        writer.write(item.frame()).await?;
+    }
+    let counted = writer.budget(id).filter(|budget| !budget.gapped).map(|budget| {
+        budget.failures = 0;
+        budget.left = budget.left.saturating_sub(count);
+    });
+    if counted.is_some() {
+        writer.left = writer.left.saturating_sub(count);
+    }
+    match pulled.then {
+        Then::More => {
+            writer.outbox.lag(Lag { after: pulled.position, ..lag });
+            Ok(false)
+        }
+        Then::Live => Ok(true),
+        Then::Gone => {
+            writer.write(remove_frame(id)).await?;
+            writer.edge.hub.forget(writer.outbox.user, id, writer.outbox.id);
+            Ok(true)
+        }
+    }
+}
+
+/// Cuts a replay: a GAP, then the newest entries, then live.
+async fn gap(writer: &mut Writer, id: ConversationId, lag: Lag) -> Result<bool, End> {
+    let edge = writer.edge.clone();
+    let stream = edge.layout.stream_of(lag.place);
+    let unreadable = writer.budget(id).is_some_and(|budget| budget.failures >= ATTEMPTS);
+    let newest = if unreadable {
+        Err(Failure::unavailable())
+    } else {
+        fetch::range(&edge, lag.place, None, limits::AFTER_GAP, lag.need).await
+    };
+    let (items, after, to) = match newest {
+        Ok(range) => {
+            let items: Vec<_> =
+                range.items.into_iter().filter(|item| item.sequence() > lag.after).collect();
+            let to = items.first().map_or(EntryId::ZERO, |item| item.entry.id);
+            (items, range.through, to)
+        }
+        Err(failure) if !unreadable => {
+            tracing::debug!(%failure, conversation = %id, "the newest entries cannot be read");
+            if let Some(budget) = writer.budget(id) {
+                budget.failures += 1;
+            }
+            let (outbox, wait) = (writer.outbox.clone(), jitter(Duration::from_millis(500)));
+            tokio::spawn(async move {
+                sleep(wait).await;
+                outbox.lag(lag);
+            });
+            return Ok(false);
+        }
+        // What cannot be read now is a GAP up to where this conversation is known to reach.
+        Err(_) => (Vec::new(), lag.need, EntryId::new(lag.need + 1, stream)),
+    };
+    let from = EntryId::new(lag.after, stream);
+    let from = if lag.after == 0 { EntryId::ZERO } else { from };
+    let gap = Gap { conversation_id: id, from, to };
+    writer.write(frames::dispatch(event::GAP, &gap).into()).await?;
+    for item in &items {
+        writer.write(item.frame()).await?;
+    }
+    if let Some(budget) = writer.budget(id) {
+        budget.gapped = true;
+    }
+    writer.outbox.lag(Lag { after: after.max(lag.after), ..lag });
+    Ok(unreadable)
+}
