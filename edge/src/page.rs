@@ -3,12 +3,11 @@
 //! Invariant: every file is served as it was when the program was built, `index.html` at `/` and
 //! every file at `/app/<file>`; browsers ask each time whether it has changed.
 
-use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use crate::http::not_found;
+use crate::http::{InPath, not_found};
 
 #[derive(RustEmbed)]
 #[folder = "web"]
@@ -28,7 +27,7 @@ pub(crate) async fn index(headers: HeaderMap) -> Response {
 }
 
 /// `/app/<file>`
-pub(crate) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
+pub(crate) async fn file(InPath(name): InPath<String>, headers: HeaderMap) -> Response {
     serve(&name, &headers)
 }
 

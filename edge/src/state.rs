@@ -18,6 +18,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::config::EdgeSettings;
 use crate::directory::Directory;
 use crate::follow::digest::Heard;
+use crate::follow::fallback::Fallback;
 use crate::follow::fetch::{self, Fetched};
 use crate::hub::Hub;
 use crate::sessions::Sessions;
@@ -41,6 +42,7 @@ pub struct Edge {
     /// Asks this edge to stop.
     pub shutdown: Shutdown,
     pub(crate) fetches: Fetches,
+    pub(crate) fallback: Fallback,
     pub(crate) identifying: Semaphore,
     pub(crate) waiting: AtomicUsize,
     pub(crate) sockets: AtomicUsize,
@@ -58,6 +60,7 @@ impl Edge {
             sessions: Sessions::default(),
             hub: Hub::default(),
             fetches: Fetches::default(),
+            fallback: Fallback::start(&bus, layout, &shutdown),
             identifying: Semaphore::new(settings.identify_concurrency.max(1)),
             waiting: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),

@@ -4,7 +4,7 @@
 // Left out: what becomes of a sent message (outbox.js).
 
 import { h, iconButton, setHidden, setText } from './dom.js';
-import { conversationName, personName } from './names.js';
+import { conversationName, linkText, personName } from './names.js';
 import { contentProblem, normalizeContent } from './text.js';
 
 const MAX_HEIGHT = 200;
@@ -76,6 +76,7 @@ export function createComposer(ui) {
   }
 
   function typingText(conversation) {
+    if (!client.link.ready) return linkText(client.link);
     const now = Date.now();
     const ids = [...conversation.typing].filter(([, until]) => until > now).map(([id]) => id);
     const names = ids.slice(0, 3).map((id) => personName(client.state, id));

@@ -48,7 +48,7 @@ export function createMembersView(ui) {
     return h('li', { class: 'member', testid: 'member', data: { userId: key } }, avatar(user),
       h('div', { class: 'member-names' },
         h('span', {}, h('bdi', { testid: 'member-name' }, name),
-          h('span', { class: 'hint' }, isCreator ? ' creator' : '', isMe ? ' you' : '')),
+          h('span', { class: 'hint' }, isCreator ? ' · creator' : '', isMe ? ' · you' : '')),
         h('span', { class: 'hint' }, `@${user?.username ?? '…'}`)),
       h('div', { class: 'actions' },
         isChannel && !isMe && user

@@ -43,4 +43,10 @@ export const clock = (at) => time.format(new Date(at));
 export const fullTime = (at) => full.format(new Date(at));
 export const dayName = (at) => day.format(new Date(at));
 
+/** Nothing while the connection is there. */
+export function linkText({ ready, state }) {
+  if (ready) return '';
+  return state === 'offline' ? 'Offline. Trying again…' : 'Connecting…';
+}
+
 export const unreadText = (count) => (count >= 100 ? '100+' : String(count));

@@ -5,7 +5,7 @@
 
 import { h, iconButton, setText, syncList } from './dom.js';
 import { ask } from './dialogs.js';
-import { avatar, avatarStamp, conversationName, unreadText } from './names.js';
+import { avatar, avatarStamp, conversationName, linkText, unreadText } from './names.js';
 import { openSettings } from './settings-view.js';
 
 export function createSidebar(ui) {
@@ -75,7 +75,7 @@ export function createSidebar(ui) {
     const { state, url, ready } = client.link;
     link.dataset.state = ready ? 'live' : state;
     link.dataset.edge = url ?? '';
-    setText(link, ready ? '' : state === 'offline' ? 'Offline. Trying again…' : 'Connecting…');
+    setText(link, linkText(client.link));
   }
 
   function render() {

@@ -103,9 +103,8 @@ export function forgetBelow(timeline, low) {
   timeline.low = low;
   timeline.start = false;
   timeline.messages.splice(0, position(timeline, low));
-  const gaps = timeline.gaps;
-  timeline.gaps = [];
-  for (const gap of gaps) if (compare(gap.to, low) > 0) addGap(timeline, gap.from, gap.to);
+  timeline.gaps = timeline.gaps.filter((gap) => compare(gap.to, low) > 0);
+  for (const gap of timeline.gaps) gap.from = maxId(gap.from, before(low));
 }
 
 /** Keeps at most the newest `count` messages. */

@@ -180,7 +180,7 @@ impl Reader {
     pub async fn next(&mut self) -> Result<Stored, ReadError> {
         loop {
             let problem = match &mut self.messages {
-                None => match self.consume().await {
+                None => match consume(&self.bus, self.stream, self.last).await {
                     Ok(messages) => {
                         self.messages = Some(messages);
                         continue;
@@ -210,20 +210,6 @@ impl Reader {
         }
     }
 
-    async fn consume(&self) -> Result<Ordered, ReadError> {
-        let name = LogStream(self.stream).to_string();
-        let config = OrderedConfig {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.last + 1 },
-            replay_policy: ReplayPolicy::Instant,
-            ..OrderedConfig::default()
-        };
-        let failed = |error: &dyn std::fmt::Display| ReadError(error.to_string());
-        let jetstream = self.bus.jetstream();
-        let consumer =
-            jetstream.create_consumer_on_stream(config, name).await.map_err(|e| failed(&e))?;
-        consumer.messages().await.map_err(|e| failed(&e))
-    }
-
     /// A message as an entry; `None` if it was read before.
     fn read(
         &mut self,
@@ -247,4 +233,18 @@ impl Reader {
             payload: message.payload.clone(),
         }))
     }
+}
+
+/// Starts an ordered consumer after `last`. Not a method: a reader is not `Sync`, and a future that
+/// borrows one could not move between threads.
+async fn consume(bus: &Bus, stream: StreamIndex, last: u64) -> Result<Ordered, ReadError> {
+    let name = LogStream(stream).to_string();
+    let config = OrderedConfig {
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+        replay_policy: ReplayPolicy::Instant,
+        ..OrderedConfig::default()
+    };
+    let failed = |error: &dyn std::fmt::Display| ReadError(error.to_string());
+    let consumer = bus.jetstream().create_consumer_on_stream(config, name).await;
+    consumer.map_err(|e| failed(&e))?.messages().await.map_err(|e| failed(&e))
 }

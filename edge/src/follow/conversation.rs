@@ -25,6 +25,7 @@ use futures::StreamExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::fallback::Raw;
 use super::fetch::{self, Fetched};
 use super::follower::{Follower, Next};
 use super::item::Item;
@@ -98,6 +99,8 @@ const LIVE_PATIENCE: Duration = Duration::from_millis(200);
 pub(crate) const COMMANDS: usize = 1_024;
 /// Waiting pulls of one conversation; more are refused and tried again by their sockets.
 const PARKED: usize = 20_000;
+/// Failed fetches before the log itself is read.
+const HISTORY_FAILURES: u32 = 2;
 /// Void sequences remembered for those who await them.
 const VOIDS: usize = 64;
 
@@ -110,6 +113,11 @@ struct Attached {
 enum Found {
     Range(Fetched),
     Start(Fetched),
+    /// The raw log after a sequence, when history does not answer.
+    Raw {
+        after: u64,
+        raw: Raw,
+    },
 }
 
 pub(crate) struct Conversation {
@@ -244,7 +252,8 @@ impl Conversation {
                 tracing::debug!(%error, %place, "flushing before a start");
             }
             let min = edge.heard.of(edge.layout.stream_of(place));
-            if let Some(range) = until_answered(&edge, place, None, 50, min, &found).await {
+            let answer = until_answered(&edge, place, None, 50, min, &found).await;
+            if let Some(Found::Range(range)) = answer {
                 let _ = found.send(Found::Start(range)).await;
             }
         });
@@ -304,6 +313,23 @@ impl Conversation {
                 range.items.into_iter().for_each(|item| self.ring.push(item));
                 self.adopt(range.membership);
             }
+            Found::Raw { after, raw } => {
+                // Each entry's predecessor is the one before it, for the read left nothing out.
+                let mut before = after;
+                let mut whole = true;
+                for entry in raw.entries {
+                    let sequence = entry.id.sequence();
+                    // Without a membership nothing can be judged here: history must answer first.
+                    whole = whole && self.membership.is_some();
+                    if whole {
+                        self.follower.live(sequence, before, entry);
+                    }
+                    before = sequence;
+                }
+                self.follower.hear(before);
+                let empty = before == after;
+                self.follower.fetched(if empty { raw.through } else { after }, !empty);
+            }
             Found::Range(range) => {
                 let any = !range.items.is_empty();
                 for item in range.items {
@@ -362,9 +388,9 @@ impl Conversation {
     fn fetch(&self, after: u64, min: u64) {
         let (edge, place, found) = (self.edge.clone(), self.place, self.found.clone());
         tokio::spawn(async move {
-            if let Some(range) = until_answered(&edge, place, Some(after), FETCH, min, &found).await
-            {
-                let _ = found.send(Found::Range(range)).await;
+            let answer = until_answered(&edge, place, Some(after), FETCH, min, &found).await;
+            if let Some(answer) = answer {
+                let _ = found.send(answer).await;
             }
         });
     }
@@ -514,15 +540,24 @@ async fn until_answered(
     limit: u32,
     min: u64,
     found: &mpsc::Sender<Found>,
-) -> Option<Fetched> {
+) -> Option<Found> {
     let mut wait = Duration::from_millis(50);
+    let mut failures = 0;
     while !found.is_closed() {
         match fetch::range(edge, place, after, limit, min).await {
-            Ok(range) => return Some(range),
+            Ok(range) => return Some(Found::Range(range)),
             Err(failure) => {
+                failures += 1;
                 metrics::counter!("natter_follow_fetch_failures_total").increment(1);
                 tracing::debug!(%place, %failure, "fetching again");
             }
+        }
+        if let Some(after) = after
+            && failures >= HISTORY_FAILURES
+            && let Some(raw) =
+                edge.fallback.read(edge.layout.stream_of(place), place, after, min).await
+        {
+            return Some(Found::Raw { after, raw });
         }
         sleep(jitter(wait)).await;
         wait = (wait * 2).min(Duration::from_secs(2));

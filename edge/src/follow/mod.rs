@@ -6,6 +6,7 @@
 
 pub(crate) mod conversation;
 pub(crate) mod digest;
+pub(crate) mod fallback;
 pub(crate) mod fetch;
 pub(crate) mod follower;
 pub(crate) mod item;

@@ -38,6 +38,7 @@ use axum::routing::get;
 use bus_schema::error::Failure;
 use tower_http::cors::{Any, CorsLayer};
 
+pub(crate) use extract::InPath;
 pub(crate) use route::{Route, SchemaOf};
 
 use crate::page;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, header};
 use axum::response::IntoResponse;
-use bus_schema::error::Code;
+use bus_schema::error::{Code, Failure};
 
+use super::refusal::Answer;
 use super::route::{Route, get};
 use crate::docs;
 use crate::state::Edge;
@@ -25,10 +26,10 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn ready(State(edge): State<Arc<Edge>>) -> (StatusCode, String) {
+async fn ready(State(edge): State<Arc<Edge>>) -> Answer<&'static str> {
     match edge.readiness() {
-        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-        Err(missing) => (StatusCode::SERVICE_UNAVAILABLE, format!("{missing}\n")),
+        Ok(()) => Ok("ready\n"),
+        Err(missing) => Err(Failure::new(Code::Unavailable, missing).into()),
     }
 }
 
