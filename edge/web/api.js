@@ -43,7 +43,6 @@ export class Api {
   users = (ids) => this.#call('GET', `/users?ids=${ids.join(',')}`);
 
   // ---- Conversations
-  conversations = () => this.#call('GET', '/conversations');
   openDm = (username) => this.#call('POST', '/dms', { username }, REPEATABLE);
   createChannel = (name) =>
     this.#call('POST', '/channels', { name, nonce: nonce() }, REPEATABLE);

@@ -21,14 +21,15 @@ export function createAuthView({ api, entered }) {
     field('Display name', displayName, 'Optional; what others see. It can be changed later.'),
     field('Invite code', invite, 'Only if you were given one.'),
   ];
-  const hint = h('p', { class: 'hint' }, '2 to 32 of a-z, 0-9, dot and underscore; '
-    + 'a password of at least 8 characters.');
+  const hints = [h('span', {}, '2 to 32 of a-z, 0-9, dot and underscore.'),
+    h('span', {}, 'At least 8 characters.')];
   const title = h('h1', {});
   const toggle = h('button', { type: 'button', class: 'link-button', testid: 'auth-toggle',
     on: { click: () => { isNew = !isNew; render(); } } });
 
   const form = actionForm(
-    [field('Username', username), field('Password', password), hint, ...more], button,
+    [field('Username', username, hints[0]), field('Password', password, hints[1]), ...more],
+    button,
     async () => {
       const name = username.value.trim();
       if (isNew) {
@@ -49,7 +50,7 @@ export function createAuthView({ api, entered }) {
     setText(button, isNew ? 'Create account' : 'Sign in');
     setText(toggle, isNew ? 'I have an account' : 'Create an account');
     password.autocomplete = isNew ? 'new-password' : 'current-password';
-    for (const part of [...more, hint]) setHidden(part, !isNew);
+    for (const part of [...more, ...hints]) setHidden(part, !isNew);
   }
   render();
   return h('main', { class: 'auth', testid: 'auth' },

@@ -84,6 +84,11 @@ pub fn read_id(value: &Value) -> Outcome<u64> {
     parse_id(text).during(format_args!("not an id: {value}"))
 }
 
+/// Whether a value is this id, as the protocol writes it.
+pub fn is_id(value: &Value, id: u64) -> bool {
+    read_id(value).is_ok_and(|value| value == id)
+}
+
 /// Parses the decimal form of an id, and nothing else that Rust would accept.
 pub fn parse_id(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());

@@ -41,6 +41,9 @@ impl Default for ServiceSettings {
     }
 }
 
+/// How long stopping waits until the server has the last answers.
+const LAST_FLUSH: Duration = Duration::from_secs(1);
+
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
@@ -156,7 +159,10 @@ impl Host {
     /// Serves until stopped, then finishes what was taken. Whether all of it was finished in time.
     pub async fn run(mut self, shutdown: Shutdown) -> bool {
         // Requests can reach the subscriptions only once the server has them.
-        let _ = self.bus.client().flush().await;
+        tokio::select! {
+            () = shutdown.requested() => {}
+            _ = self.bus.client().flush() => {}
+        }
         self.bus.set_serving(true);
         tracing::info!(service = self.name, "serving");
         tokio::select! {
@@ -170,7 +176,8 @@ impl Host {
         let drained = async { while self.loops.join_next().await.is_some() {} };
         let in_time = tokio::time::timeout(Duration::from_secs(self.settings.drain_s), drained);
         let in_time = in_time.await.is_ok();
-        let _ = self.bus.client().flush().await;
+        // Without NATS there is nobody to flush to, and async-nats would wait for it to come back.
+        let _ = tokio::time::timeout(LAST_FLUSH, self.bus.client().flush()).await;
         let _ = self.service.stop().await;
         tracing::info!(service = self.name, in_time, "stopped serving");
         in_time

@@ -1,4 +1,4 @@
-//! The documents are those in `deploy/docs`, and say what is sent.
+//! The documents are those in `deploy`, and say what is sent and what holds by default.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,6 +12,7 @@ use bus_schema::text::{ChannelName, Content, Nonce};
 use bus_schema::timestamp::Timestamp;
 
 use super::*;
+use crate::config::EdgeSettings;
 
 fn check(name: &str, made: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/docs").join(name);
@@ -112,4 +113,12 @@ fn entries_are_documented_as_they_are_sent() {
         let sent: BTreeSet<_> = frame["d"].as_object().unwrap().keys().collect();
         assert_eq!(documented, sent, "{kind}");
     }
+}
+
+#[test]
+fn the_settings_file_shows_every_default() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/config.default.toml");
+    let file: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
+    let shown = serde_json::to_value(&file["edge"]).unwrap();
+    assert_eq!(shown, serde_json::to_value(EdgeSettings::default()).unwrap());
 }

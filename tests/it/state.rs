@@ -1,0 +1,5 @@
+//! For every operation: the state a client held, plus the events it was sent, equals what a fresh
+//! client fetches; seen by everyone whom the operation concerns.
+
+mod changes;
+mod check;

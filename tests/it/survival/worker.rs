@@ -1,0 +1,66 @@
+//! Workers are killed and started again.
+
+use std::time::Duration;
+
+use natter_tests::ensure;
+use natter_tests::eventually::{Seen, eventually};
+use natter_tests::stack::Plan;
+
+use crate::support::alone;
+
+const LIMIT: Duration = Duration::from_mins(3);
+const BACK: Duration = Duration::from_secs(30);
+
+#[test]
+fn live_chat_goes_on_without_workers_and_everything_is_there_when_they_are_back() {
+    alone(LIMIT, Plan::default(), async |stack, world| {
+        let (owner, member, channel) = world.channel_of_two().await?;
+        let (mut from, mut to) = (owner.session().await?, member.session().await?);
+        let mut sent = vec![from.say(channel, "before").await?];
+        stack.kill("worker-0")?;
+        for index in 0..5 {
+            sent.push(from.say(channel, &index.to_string()).await?);
+        }
+        for &id in &sent {
+            to.message(id).await?;
+        }
+        let path = format!("/channels/{channel}");
+        let answer = owner.api.patch(&path, &serde_json::json!({ "name": "x" })).await?;
+        ensure!(matches!(answer.status, 503 | 504) && answer.code().is_some(), "{answer:?}");
+        stack.revive("worker-0").await?;
+        eventually("history is whole again", BACK, async || {
+            let path = format!("/conversations/{channel}/messages?limit=100");
+            let answer = member.api.get(&path).await?;
+            let count = answer.body["messages"].as_array().map_or(0, Vec::len);
+            Ok(Seen::when(count == sent.len(), format!("{answer:?}")))
+        })
+        .await?;
+        let name = owner.patient().patch(&path, &serde_json::json!({ "name": "lair" })).await?;
+        name.ok(200)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn what_was_stored_survives_everything_being_killed() {
+    alone(LIMIT, Plan::default(), async |stack, world| {
+        let (owner, member, channel) = world.channel_of_two().await?;
+        let message = owner.post(channel, "to be kept").await?;
+        let names = stack.names();
+        for name in &names {
+            stack.kill(name)?;
+        }
+        stack.nats().restart().await?;
+        for name in &names {
+            stack.revive(name).await?;
+        }
+        let again = member.again_on(&world.edges[0]).await?;
+        eventually("the message is there", BACK, async || {
+            let path = format!("/conversations/{channel}/messages");
+            let answer = again.api.get(&path).await?;
+            let there = answer.body["messages"][0]["id"] == message.to_string().as_str();
+            Ok(Seen::when(there, format!("{answer:?}")))
+        })
+        .await
+    });
+}

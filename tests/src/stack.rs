@@ -1,0 +1,245 @@
+//! A whole platform of real processes: NATS, workers, edges.
+//!
+//! Invariant: every process is a built binary started as an operator would start it, with settings
+//! from the environment and every file in one temporary directory; all of them are dead when the
+//! stack is dropped, and killing one never moves its address. Logs of all are shown when the test
+//! that owns the stack panics; a test that shares one uses [`Stack::marks`] and [`Stack::logs_since`].
+
+mod plan;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+pub use plan::{ALL_ROLES, Plan};
+
+use crate::eventually::{Seen, eventually};
+use crate::nats::NatsServer;
+use crate::process::{Log, Process, crashed};
+use crate::{Context as _, Outcome, locate, warden};
+
+/// A process that is not ready by then has failed. The first start creates every stream.
+const READY_WITHIN: Duration = Duration::from_mins(1);
+/// A process that was asked to leave has gone by then.
+const DRAINED_WITHIN: Duration = Duration::from_mins(1);
+
+/// A worker or edge: how it is started, where it answers, what runs of it.
+struct Member {
+    name: String,
+    binary: &'static str,
+    arguments: Vec<String>,
+    settings: Vec<(String, String)>,
+    /// Addresses whose `/readyz` must answer.
+    ready: Vec<String>,
+    log: Log,
+    process: Option<Process>,
+}
+
+/// A running platform.
+pub struct Stack {
+    members: Vec<Member>,
+    edges: Vec<String>,
+    nats: NatsServer,
+    http: reqwest::Client,
+    /// Last, so that all processes are dead before their files go.
+    _directory: TempDir,
+}
+
+impl Stack {
+    /// Starts everything and waits until all of it says that it is ready.
+    pub async fn start(plan: Plan) -> Outcome<Self> {
+        // Say what is missing before anything runs.
+        locate::binary("natter-workers")?;
+        locate::binary("natter-edge")?;
+        let directory = tempfile::Builder::new().prefix("natter-stack-").tempdir()?;
+        let root = directory.path();
+        warden::sweep(root)?;
+        let keys = secrets(&root.join("secrets"))?;
+        let nats = NatsServer::configured(keys, root).await?;
+        let (members, edges) = plan.members(root, &nats.url())?;
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
+        let mut stack = Self { members, edges, nats, http, _directory: directory };
+        for index in 0..stack.members.len() {
+            stack.members[index].launch()?;
+        }
+        for index in 0..stack.members.len() {
+            stack.ready(index).await?;
+        }
+        Ok(stack)
+    }
+
+    /// The public address of each edge.
+    pub fn edges(&self) -> &[String] {
+        &self.edges
+    }
+
+    /// The NATS server under it all.
+    pub fn nats(&mut self) -> &mut NatsServer {
+        &mut self.nats
+    }
+
+    /// The names of the processes that can be killed: `worker-0`…, `edge-0`….
+    pub fn names(&self) -> Vec<String> {
+        self.members.iter().map(|member| member.name.clone()).collect()
+    }
+
+    /// Kills one process with SIGKILL.
+    pub fn kill(&mut self, name: &str) -> Outcome {
+        let index = self.index(name)?;
+        let process = self.members[index].process.take();
+        drop(process.during(format_args!("{name} does not run"))?);
+        Ok(())
+    }
+
+    /// Starts a killed process again, at its old address, and waits until it is ready.
+    pub async fn revive(&mut self, name: &str) -> Outcome {
+        let index = self.index(name)?;
+        self.members[index].launch()?;
+        self.ready(index).await
+    }
+
+    /// Kills one process and starts it again.
+    pub async fn restart(&mut self, name: &str) -> Outcome {
+        self.kill(name)?;
+        self.revive(name).await
+    }
+
+    /// Asks one process to leave (SIGTERM) and waits until it has, well.
+    pub async fn drain(&mut self, name: &str) -> Outcome {
+        let index = self.index(name)?;
+        let member = &mut self.members[index];
+        let process = member.process.as_mut().during(format_args!("{name} does not run"))?;
+        process.terminate()?;
+        let status = eventually(&format!("{name} has left"), DRAINED_WITHIN, async || {
+            Ok(process.ended().map_or_else(|| Seen::not_yet("running"), Seen::Done))
+        })
+        .await?;
+        member.process = None;
+        crate::ensure!(!crashed(status), "{name} left with {status}: {}", member.log.tail(0));
+        Ok(())
+    }
+
+    /// Fails when a process that should run has ended.
+    pub fn must_run(&mut self) -> Outcome {
+        self.members
+            .iter_mut()
+            .flat_map(|member| &mut member.process)
+            .try_for_each(Process::must_run)
+    }
+
+    /// How much every process has written so far.
+    pub fn marks(&self) -> Vec<u64> {
+        self.logs().map(|(_, log)| log.length()).collect()
+    }
+
+    /// The ends of what every process wrote after the marks.
+    pub fn logs_since(&self, marks: &[u64]) -> String {
+        let from = marks.iter().copied().chain(std::iter::repeat(0));
+        let mut all = String::new();
+        for ((name, log), from) in self.logs().zip(from) {
+            let tail = log.tail(from);
+            if !tail.is_empty() {
+                all.extend(["--- the log of ", name, " ends:\n", &tail, "\n"]);
+            }
+        }
+        all
+    }
+
+    fn logs(&self) -> impl Iterator<Item = (&str, &Log)> {
+        let members = self.members.iter().map(|member| (member.name.as_str(), &member.log));
+        std::iter::once(("nats", self.nats.log())).chain(members)
+    }
+
+    fn index(&self, name: &str) -> Outcome<usize> {
+        let found = self.members.iter().position(|member| member.name == name);
+        found.during(format_args!("no {name} in {:?}", self.names()))
+    }
+
+    async fn ready(&mut self, index: usize) -> Outcome {
+        let Self { members, http, .. } = self;
+        let member = &mut members[index];
+        let name = &member.name;
+        let process = member.process.as_mut().during(format_args!("{name} was not started"))?;
+        for address in &member.ready {
+            let url = format!("{address}/readyz");
+            eventually(&format!("{name} is ready"), READY_WITHIN, async || {
+                process.must_run()?;
+                Ok(match http.get(&url).send().await {
+                    Ok(answer) if answer.status().is_success() => Seen::Done(()),
+                    Ok(answer) => {
+                        let status = answer.status();
+                        Seen::not_yet(format!("{status} {}", answer.text().await?))
+                    }
+                    Err(error) => Seen::not_yet(error),
+                })
+            })
+            .await
+            .during(format_args!("its log ends:\n{}", member.log.tail(0)))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.logs_since(&[]));
+        }
+    }
+}
+
+impl Member {
+    fn launch(&mut self) -> Outcome {
+        let mut command = Command::new(locate::binary(self.binary)?);
+        command.args(&self.arguments);
+        // What the tester's own shell sets must not reach the product.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("NATTER_") {
+                command.env_remove(name);
+            }
+        }
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        self.process = Some(Process::start(&self.name, command, &self.log)?);
+        Ok(())
+    }
+}
+
+/// Has the product create its secrets, and reads the public keys for the NATS server.
+fn secrets(directory: &Path) -> Outcome<Vec<(String, String)>> {
+    let output = Command::new(locate::binary("natter-workers")?)
+        .args(["secrets", "--dir"])
+        .arg(directory)
+        .output()
+        .during("running natter-workers secrets")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    crate::ensure!(output.status.success(), "natter-workers secrets: {}: {said}", output.status);
+    let file = directory.join("nkeys.env");
+    let text = std::fs::read_to_string(&file).during(file.display())?;
+    let keys: Vec<_> = text.lines().filter_map(variable).collect();
+    crate::ensure!(!keys.is_empty(), "no keys in {}", file.display());
+    Ok(keys)
+}
+
+/// Reads a `NAME=value` line; comments and blank lines hold none.
+fn variable(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.trim().split_once('=')?;
+    let name = name.trim().trim_start_matches("export ").trim();
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    (plain && !name.is_empty()).then(|| (name.to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_lines_of_an_environment_file() {
+        let read = |line| variable(line).map(|(name, value)| format!("{name} {value}"));
+        assert_eq!(read("NATTER_NKEY_EDGE=UABC").as_deref(), Some("NATTER_NKEY_EDGE UABC"));
+        assert_eq!(read("export A=b\n").as_deref(), Some("A b"));
+        assert_eq!(read("# A=b"), None);
+        assert_eq!(read(""), None);
+    }
+}

@@ -1,0 +1,103 @@
+//! What a stack consists of: how many edges, which roles together, which settings.
+//!
+//! Invariant: a plan names no port, path or secret; those belong to the stack that is started from
+//! it, so that two of the same plan never meet.
+
+use std::path::Path;
+
+use super::Member;
+use crate::process::Log;
+use crate::{Outcome, locate};
+
+/// Every role of the workers.
+pub const ALL_ROLES: &str = "setup,auth,profiles,channels,history,persister";
+
+/// A platform to be started.
+pub struct Plan {
+    edges: usize,
+    workers: Vec<String>,
+    settings: Vec<(String, String)>,
+}
+
+impl Default for Plan {
+    /// Two edges, all roles in one process, no limits per address.
+    fn default() -> Self {
+        let plan = Self { edges: 2, workers: vec![ALL_ROLES.to_owned()], settings: Vec::new() };
+        plan.setting("LOG", "FORMAT", "text")
+            .setting("AUTH", "LIMITS_PER_ADDRESS", "false")
+            .setting("EDGE", "LIMITS_PER_ADDRESS", "false")
+    }
+}
+
+impl Plan {
+    /// That many edges.
+    pub fn edges(mut self, count: usize) -> Self {
+        self.edges = count;
+        self
+    }
+
+    /// One worker process for each group of roles, as in `["setup,auth", "history"]`.
+    pub fn workers(mut self, groups: &[&str]) -> Self {
+        self.workers = groups.iter().map(|&group| group.to_owned()).collect();
+        self
+    }
+
+    /// One setting for all workers and edges; the last of a name counts.
+    pub fn setting(mut self, section: &str, key: &str, value: &str) -> Self {
+        self.settings.push((format!("NATTER_{section}__{key}"), value.to_owned()));
+        self
+    }
+
+    /// The processes of this plan, not yet started, and the public addresses of its edges.
+    pub(super) fn members(self, root: &Path, nats: &str) -> Outcome<(Vec<Member>, Vec<String>)> {
+        // An empty file: whatever a test needs is in the environment, the rest is the default.
+        let config = root.join("natter.toml");
+        std::fs::write(&config, "")?;
+        let config = config.display().to_string();
+        let mut common = self.settings;
+        for (name, value) in [
+            ("NATTER_BUS__URL", nats.to_owned()),
+            ("NATTER_BUS__SECRETS", root.join("secrets").display().to_string()),
+            ("NATTER_STORE__EMBEDDED", root.join("store").display().to_string()),
+        ] {
+            common.push((name.to_owned(), value));
+        }
+        let ports = locate::free_ports(self.workers.len() + 2 * self.edges)?;
+        let mut ports = ports.iter().map(|port| format!("127.0.0.1:{port}"));
+        let mut members = Vec::new();
+        for (index, (roles, admin)) in self.workers.into_iter().zip(&mut ports).enumerate() {
+            let name = format!("worker-{index}");
+            let mut settings = common.clone();
+            settings.push(("NATTER_WORKERS__ADMIN_LISTEN".to_owned(), admin.clone()));
+            members.push(Member {
+                log: Log::new(root, &name),
+                name,
+                binary: "natter-workers",
+                arguments: ["--roles", &roles, "--config", &config].map(str::to_owned).to_vec(),
+                settings,
+                ready: vec![format!("http://{admin}")],
+                process: None,
+            });
+        }
+        let mut edges = Vec::new();
+        for index in 0..self.edges {
+            let (Some(public), Some(admin)) = (ports.next(), ports.next()) else { break };
+            let name = format!("edge-{index}");
+            let url = format!("http://{public}");
+            let arguments = ["--listen", &public, "--public-url", &url, "--admin-listen", &admin];
+            let mut arguments = arguments.map(str::to_owned).to_vec();
+            arguments.extend(["--config".to_owned(), config.clone()]);
+            members.push(Member {
+                log: Log::new(root, &name),
+                name,
+                binary: "natter-edge",
+                arguments,
+                settings: common.clone(),
+                ready: vec![format!("http://{admin}"), url.clone()],
+                process: None,
+            });
+            edges.push(url);
+        }
+        Ok((members, edges))
+    }
+}

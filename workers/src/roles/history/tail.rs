@@ -1,0 +1,222 @@
+//! The newest part of one stream in memory: every entry after `base` up to `read`.
+//!
+//! Invariants: the tail holds every entry it has read above its base, and says so truthfully: what
+//! is at or below the base is the store's to answer, if the store reaches that far. It lets go of
+//! its oldest entries above a soft bound once the store holds them, and above a hard bound in any
+//! case. A hole in the sequences empties it and raises its base.
+//!
+//! Pure. Leaves out reading and judging.
+
+use std::collections::{HashMap, VecDeque};
+
+use bus_schema::entry::Entry;
+use bus_schema::ids::StreamIndex;
+use bus_schema::subjects::LogSubject;
+use serde::{Deserialize, Serialize};
+
+use super::thread::Thread;
+
+/// How much a tail may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TailSettings {
+    /// Entries of one stream to keep in memory once the store holds them.
+    pub entries: usize,
+    /// Bytes of one stream to keep in memory once the store holds them.
+    pub bytes: usize,
+    /// How many times as much to keep while the store does not hold them yet.
+    pub lag_factor: usize,
+    /// Members of all conversations of a stream whose membership is kept in memory.
+    pub members: usize,
+}
+
+impl Default for TailSettings {
+    fn default() -> Self {
+        Self { entries: 50_000, bytes: 64 * 1024 * 1024, lag_factor: 8, members: 500_000 }
+    }
+}
+
+/// One sequence of the stream, whether it is an entry of a conversation or not.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    seq: u64,
+    place: Option<LogSubject>,
+    bytes: usize,
+    threaded: bool,
+}
+
+/// What an entry costs beside its payload, which is held twice: as it was and decoded.
+const ENTRY_OVERHEAD: usize = 320;
+
+/// The tail of one stream.
+#[derive(Debug)]
+pub(super) struct Tail {
+    stream: StreamIndex,
+    bounds: TailSettings,
+    base: u64,
+    read: u64,
+    floor: u64,
+    slots: VecDeque<Slot>,
+    bytes: usize,
+    threads: HashMap<LogSubject, Thread>,
+    /// Members held by all threads, as far as it is known; judging corrects it.
+    members: usize,
+}
+
+impl Tail {
+    /// An empty tail that will be given everything after `base`.
+    pub(super) fn new(stream: StreamIndex, base: u64, bounds: TailSettings) -> Self {
+        Self {
+            stream,
+            bounds,
+            base,
+            read: base,
+            floor: 0,
+            slots: VecDeque::new(),
+            bytes: 0,
+            threads: HashMap::new(),
+            members: 0,
+        }
+    }
+
+    pub(super) const fn stream(&self) -> StreamIndex {
+        self.stream
+    }
+
+    /// Everything above this sequence is here.
+    pub(super) const fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Everything up to this sequence has been read.
+    pub(super) const fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// How many entries and bytes it holds.
+    pub(super) fn held(&self) -> (usize, usize) {
+        (self.slots.len(), self.bytes)
+    }
+
+    /// Takes what the log holds at the next sequence; `entry` if it can be decoded as one. Whether
+    /// it followed on what was read before.
+    pub(super) fn push(
+        &mut self,
+        seq: u64,
+        place: Option<LogSubject>,
+        entry: Option<Entry>,
+    ) -> bool {
+        if seq <= self.read {
+            return true;
+        }
+        let contiguous = seq == self.read + 1;
+        if !contiguous {
+            *self = Self { floor: self.floor, ..Self::new(self.stream, seq - 1, self.bounds) };
+        }
+        self.read = seq;
+        let bytes = entry.as_ref().map_or(0, |e| e.payload.len() * 2) + ENTRY_OVERHEAD;
+        let threaded = place.filter(|p| p.conversation().is_some()).zip(entry);
+        self.slots.push_back(Slot { seq, place, bytes, threaded: threaded.is_some() });
+        self.bytes += bytes;
+        if let Some((place, entry)) = threaded {
+            let (stream, base) = (self.stream, self.base);
+            self.threads
+                .entry(place)
+                .or_insert_with(|| Thread::new(place, stream, base))
+                .push(entry);
+        }
+        self.shrink();
+        contiguous
+    }
+
+    /// Learns how far the store holds the stream.
+    pub(super) fn raise_floor(&mut self, floor: u64) {
+        self.floor = self.floor.max(floor);
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
+        while let Some(slot) = self.slots.front().copied() {
+            let above = |factor: usize| {
+                self.slots.len() > self.bounds.entries.max(1).saturating_mul(factor)
+                    || self.bytes > self.bounds.bytes.saturating_mul(factor)
+            };
+            let stored = slot.seq <= self.floor;
+            if !(above(self.bounds.lag_factor.max(1)) || stored && above(1)) {
+                return;
+            }
+            self.slots.pop_front();
+            self.base = slot.seq;
+            self.bytes -= slot.bytes;
+            if let (true, Some(place)) = (slot.threaded, slot.place)
+                && let Some(thread) = self.threads.get_mut(&place)
+            {
+                thread.forget(slot.seq);
+                if thread.is_empty() {
+                    self.members = self.members.saturating_sub(thread.members());
+                    self.threads.remove(&place);
+                }
+            }
+        }
+    }
+
+    /// A conversation's entries, if the tail has any.
+    pub(super) fn thread(&self, place: LogSubject) -> Option<&Thread> {
+        self.threads.get(&place)
+    }
+
+    /// Judges what is pending of a conversation; see [`Thread::judge`].
+    pub(super) fn judge(
+        &mut self,
+        place: LogSubject,
+        known: &crate::store::history::Precedents,
+    ) {
+        let Some(thread) = self.threads.get_mut(&place) else { return };
+        let before = thread.members();
+        thread.judge(self.base, known);
+        self.members = (self.members + thread.members()).saturating_sub(before);
+        if self.members > self.bounds.members {
+            // Rare, and each is rebuilt from the store when it is asked for again.
+            for (other, thread) in &mut self.threads {
+                if *other != place {
+                    thread.forget_membership();
+                }
+            }
+            self.members = self.threads.get(&place).map_or(0, Thread::members);
+        }
+    }
+
+    /// Each place that got something after `after`, with its last sequence, ascending by the first
+    /// one after `after`; up to `places` places and `bytes` of their names. And how far that reaches.
+    pub(super) fn changes(
+        &self,
+        after: u64,
+        places: usize,
+        bytes: usize,
+    ) -> (Vec<(LogSubject, u64)>, u64) {
+        let from = self.slots.partition_point(|slot| slot.seq <= after);
+        let mut index: HashMap<LogSubject, usize> = HashMap::new();
+        let mut found: Vec<(LogSubject, u64)> = Vec::new();
+        let mut size = 0;
+        let mut through = after.max(self.base).min(self.read);
+        for slot in self.slots.range(from..) {
+            if let Some(place) = slot.place {
+                if let Some(known) = index.get(&place).and_then(|i| found.get_mut(*i)) {
+                    known.1 = slot.seq;
+                } else {
+                    size += place.to_string().len() + PAIR_BYTES;
+                    if found.len() >= places || size > bytes {
+                        return (found, through);
+                    }
+                    index.insert(place, found.len());
+                    found.push((place, slot.seq));
+                }
+            }
+            through = slot.seq;
+        }
+        (found, through)
+    }
+}
+
+/// A pair of place and sequence in JSON costs so much beside the place.
+const PAIR_BYTES: usize = 28;

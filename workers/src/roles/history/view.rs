@@ -1,0 +1,215 @@
+//! One stream as this worker sees it: the tail in memory, the store below it.
+//!
+//! Invariant: an answer is made in one look at the tail, under its lock, with rows of the store
+//! read at a floor at or above the tail's base: so every valid entry up to the tail's last one is
+//! in reach, whatever the persister or the tail did meanwhile. Where that cannot be had, the answer
+//! is `unavailable`; nothing is guessed. The lock is never held while waiting.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_schema::error::Failure;
+use bus_schema::ids::{ConversationId, StreamIndex};
+use bus_schema::ops::history::Freshness;
+use bus_schema::runtime::log::Stored;
+use bus_schema::streams::Layout;
+use bus_schema::subjects::LogSubject;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::latest::Latest;
+use super::tail::Tail;
+use super::thread::Known;
+use crate::store::StoreError;
+use crate::store::history::{HistoryStore, Precedents, PrecedentsQuery, Snapshot};
+
+/// What a look at the tail came to.
+#[derive(Debug)]
+pub(super) enum Step<T, Q> {
+    /// The answer.
+    Done(T),
+    /// The store must be asked first.
+    Ask(Q),
+}
+
+impl<T, Q> Step<T, Q> {
+    /// The answer made into another.
+    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> Step<U, Q> {
+        match self {
+            Self::Done(answer) => Step::Done(f(answer)),
+            Self::Ask(query) => Step::Ask(query),
+        }
+    }
+}
+
+/// Looks at the tail for one request: each but the first follows a question to the store.
+const LOOKS: usize = 6;
+/// How long to wait for the tail to have read far enough.
+const FRESH_WAIT: Duration = Duration::from_secs(1);
+
+/// One stream.
+pub(super) struct View {
+    pub(super) stream: StreamIndex,
+    layout: Layout,
+    pub(super) store: Arc<dyn HistoryStore>,
+    tail: Mutex<Tail>,
+    read: watch::Sender<u64>,
+    latest: Option<Latest>,
+}
+
+impl View {
+    /// A view of a tail. Without `latest` it cannot answer who asks for the end
+    /// of the stream.
+    pub(super) fn new(
+        layout: Layout,
+        tail: Tail,
+        store: Arc<dyn HistoryStore>,
+        latest: Option<Latest>,
+    ) -> Self {
+        let (stream, read) = (tail.stream(), watch::Sender::new(tail.read()));
+        Self { stream, layout, store, tail: Mutex::new(tail), read, latest }
+    }
+
+    /// The conversation of a place, if it is one and belongs to this stream.
+    pub(super) fn conversation(&self, place: LogSubject) -> Result<ConversationId, Failure> {
+        let conversation = place.conversation().filter(|_| self.layout.stream_of(place) == self.stream);
+        conversation.ok_or_else(|| Failure::bad_request("place: not a conversation of this stream"))
+    }
+
+    /// Takes what was read next.
+    pub(super) fn push(&self, stored: &Stored) {
+        let (place, sequence) = (stored.place, stored.sequence);
+        let of_conversation = place.is_some_and(|p| p.conversation().is_some());
+        // What cannot be decoded moves positions only; the persister reports it.
+        let entry = of_conversation.then(|| stored.entry().ok()).flatten();
+        let contiguous = self.tail.lock().push(sequence, place, entry);
+        if !contiguous {
+            tracing::warn!(stream = %self.stream, sequence, "the log has a hole; tail begun anew");
+        }
+        self.read.send_replace(sequence);
+    }
+
+    /// Looks at the tail as it is, whether judged or not.
+    pub(super) fn peek<T>(&self, look: impl FnOnce(&Tail) -> T) -> T {
+        look(&self.tail.lock())
+    }
+
+    /// Learns how far the store holds the stream.
+    pub(super) fn raise_floor(&self, floor: u64) {
+        self.tail.lock().raise_floor(floor);
+    }
+
+    /// Waits until the tail has read as far as is asked.
+    pub(super) async fn fresh(&self, fresh: Freshness) -> Result<(), Failure> {
+        let wait = async {
+            let mut min = fresh.min;
+            if fresh.latest {
+                let latest = self.latest.as_ref().ok_or_else(Failure::unavailable)?;
+                min = min.max(latest.sequence().await.ok_or_else(Failure::unavailable)?);
+            }
+            self.reach(min).await
+        };
+        timeout(FRESH_WAIT, wait).await.unwrap_or_else(|_| Err(Failure::unavailable()))
+    }
+
+    /// Waits until the tail has read up to a sequence, as long as it takes.
+    pub(super) async fn reach(&self, sequence: u64) -> Result<(), Failure> {
+        let mut read = self.read.subscribe();
+        let reached = read.wait_for(|read| *read >= sequence).await;
+        reached.map(drop).map_err(|_| Failure::unavailable())
+    }
+
+    /// Looks at the tail with everything in `places` judged.
+    pub(super) async fn judged<T>(
+        &self,
+        places: &[LogSubject],
+        look: impl FnOnce(&Tail) -> T,
+    ) -> Result<T, Failure> {
+        let mut known = HashMap::new();
+        let mut floor = u64::MAX;
+        for _ in 0..LOOKS {
+            let missing = {
+                let mut tail = self.tail.lock();
+                let missing = settle(&mut tail, places, &known, floor);
+                if missing.is_empty() {
+                    return Ok(look(&tail));
+                }
+                missing
+            };
+            let queries = missing.iter().filter_map(|(place, asked)| {
+                let targets = asked.targets.clone();
+                let conversation = place.conversation()?;
+                Some(PrecedentsQuery { conversation, events: asked.events, targets })
+            });
+            let found = self.store.precedents(self.stream, queries.collect()).await?;
+            floor = found.floor;
+            known = missing
+                .into_iter()
+                .zip(found.value)
+                .map(|((place, asked), found)| (place, Known { asked, found }))
+                .collect();
+        }
+        self.lagging()
+    }
+
+    /// Makes an answer in steps: `step` looks at the judged tail and at rows of the store that
+    /// leave no hole, or says what to ask the store for.
+    pub(super) async fn merge<T, Q, R, F>(
+        &self,
+        places: &[LogSubject],
+        mut step: impl FnMut(&Tail, Option<&R>) -> Step<T, Q>,
+        fetch: impl Fn(Q) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<Snapshot<R>, StoreError>>,
+    {
+        let mut rows: Option<(Snapshot<R>, u64)> = None;
+        for _ in 0..LOOKS {
+            let stepped = self.judged(places, |tail| {
+                // Questions reach up to what was read when they were asked, so a base above that
+                // leaves a hole as well.
+                let whole = |(rows, read): &&(Snapshot<R>, u64)| rows.floor.min(*read) >= tail.base();
+                let usable = rows.as_ref().filter(whole);
+                (step(tail, usable.map(|(rows, _)| &rows.value)), tail.read())
+            });
+            match stepped.await? {
+                (Step::Done(answer), _) => return Ok(answer),
+                (Step::Ask(query), read) => rows = Some((fetch(query).await?, read)),
+            }
+        }
+        self.lagging()
+    }
+
+    fn lagging<T>(&self) -> Result<T, Failure> {
+        let base = self.peek(Tail::base);
+        metrics::counter!("natter_history_holes_total", "stream" => self.stream.to_string())
+            .increment(1);
+        tracing::debug!(stream = %self.stream, base, "the store does not reach the tail");
+        Err(Failure::unavailable())
+    }
+}
+
+/// Judges what can be judged; what is missing for the rest.
+fn settle(
+    tail: &mut Tail,
+    places: &[LogSubject],
+    known: &HashMap<LogSubject, Known>,
+    floor: u64,
+) -> Vec<(LogSubject, super::thread::Missing)> {
+    let base = tail.base();
+    let mut missing = Vec::new();
+    for place in places {
+        let known = known.get(place).filter(|_| floor >= base);
+        let Some(thread) = tail.thread(*place) else { continue };
+        match thread.missing(base, known) {
+            Some(asked) => missing.push((*place, asked)),
+            None => match known {
+                Some(known) => tail.judge(*place, &known.found),
+                None => tail.judge(*place, &Precedents::default()),
+            },
+        }
+    }
+    missing
+}

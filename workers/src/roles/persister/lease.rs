@@ -1,0 +1,146 @@
+//! Leases: who persists which stream.
+//!
+//! Invariant: a lease changes hands only by an update that expects the revision last seen, so of
+//! several that try, one gets it. A standby takes over when the revision has not changed for
+//! `lease_expire_ms` by the standby's own clock: no two clocks are compared. A holder that cannot
+//! renew for as long stops by itself.
+//!
+//! Leaves out exclusiveness beyond that: work under a lease must be safe when two do it.
+
+use std::time::Duration;
+
+use async_nats::jetstream::kv::{CreateErrorKind, Operation, Store, UpdateErrorKind};
+use bus_schema::ids::StreamIndex;
+use bus_schema::runtime::bus::{Bus, jitter};
+use bus_schema::runtime::shutdown::Shutdown;
+use bus_schema::streams::{LEASES, LogStream};
+use bytes::Bytes;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::PersisterSettings;
+use crate::roles::RoleError;
+
+/// The bucket of leases.
+#[derive(Clone)]
+pub(super) struct Leases {
+    bucket: Store,
+    /// Tells this process's leases from another's.
+    holder: Bytes,
+    renew: Duration,
+    expire: Duration,
+}
+
+impl Leases {
+    /// Opens the bucket, waiting for setup to have made it.
+    pub(super) async fn open(bus: &Bus, settings: &PersisterSettings) -> Result<Self, RoleError> {
+        let deadline = Instant::now() + Duration::from_secs(bus.settings().start_wait_s);
+        let renew = Duration::from_millis(settings.lease_renew_ms.max(1));
+        let bucket = loop {
+            match bus.jetstream().get_key_value(LEASES).await {
+                Ok(bucket) => break bucket,
+                Err(error) if Instant::now() >= deadline => return Err(RoleError::new(error)),
+                Err(_) => sleep(jitter(renew)).await,
+            }
+        };
+        let holder = Bytes::from(bus.client().new_inbox());
+        let expire = Duration::from_millis(settings.lease_expire_ms).max(renew * 2);
+        Ok(Self { bucket, holder, renew, expire })
+    }
+
+    /// Waits until the lease of a stream is free or left, and takes it.
+    pub(super) async fn acquire(&self, stream: StreamIndex) -> Lease {
+        let key = LogStream(stream).to_string();
+        let mut seen: Option<(u64, Instant)> = None;
+        loop {
+            let taken = match self.bucket.entry(key.as_str()).await {
+                Ok(Some(entry)) if entry.operation == Operation::Put => {
+                    let since = match seen {
+                        Some((revision, since)) if revision == entry.revision => since,
+                        _ => Instant::now(),
+                    };
+                    seen = Some((entry.revision, since));
+                    let left = since.elapsed() >= self.expire || entry.value == self.holder;
+                    if left { self.update(&key, entry.revision).await.ok() } else { None }
+                }
+                Ok(_) => {
+                    let created = self.bucket.create(&key, self.holder.clone()).await;
+                    if let Err(error) = &created
+                        && error.kind() != CreateErrorKind::AlreadyExists
+                    {
+                        tracing::warn!(%stream, %error, "cannot take the lease");
+                    }
+                    created.ok()
+                }
+                Err(error) => {
+                    tracing::warn!(%stream, %error, "cannot read the lease");
+                    None
+                }
+            };
+            if let Some(revision) = taken {
+                return Lease { leases: self.clone(), key, revision, renewed: Instant::now() };
+            }
+            sleep(jitter(self.renew)).await;
+        }
+    }
+
+    async fn update(&self, key: &str, revision: u64) -> Result<u64, UpdateErrorKind> {
+        let update = self.bucket.update(key, self.holder.clone(), revision);
+        match timeout(self.expire, update).await {
+            Ok(Ok(revision)) => Ok(revision),
+            Ok(Err(error)) => Err(error.kind()),
+            Err(_) => Err(UpdateErrorKind::TimedOut),
+        }
+    }
+}
+
+/// A lease that is held.
+pub(super) struct Lease {
+    leases: Leases,
+    key: String,
+    revision: u64,
+    renewed: Instant,
+}
+
+impl Lease {
+    /// Renews until `held` is ended from outside; ends it when the lease is lost.
+    pub(super) async fn keep(mut self, held: Shutdown) -> Self {
+        loop {
+            tokio::select! {
+                () = sleep(self.leases.renew) => {}
+                () = held.requested() => return self,
+            }
+            let kept = match self.leases.update(&self.key, self.revision).await {
+                Ok(revision) => {
+                    self.revision = revision;
+                    self.renewed = Instant::now();
+                    true
+                }
+                Err(UpdateErrorKind::WrongLastRevision) => self.adopt().await,
+                Err(_) => self.renewed.elapsed() < self.leases.expire,
+            };
+            if !kept {
+                held.request();
+                return self;
+            }
+        }
+    }
+
+    /// After a renewal whose answer was lost, the revision is another one but still ours.
+    async fn adopt(&mut self) -> bool {
+        match self.leases.bucket.entry(self.key.as_str()).await {
+            Ok(Some(entry)) if entry.value == self.leases.holder => {
+                self.revision = entry.revision;
+                true
+            }
+            Ok(_) => false,
+            Err(_) => self.renewed.elapsed() < self.leases.expire,
+        }
+    }
+
+    /// Gives it up, so that another need not wait for it to expire.
+    pub(super) async fn release(self) {
+        let delete = self.leases.bucket.delete_expect_revision(&self.key, Some(self.revision));
+        // If it is lost already, there is nothing to give up.
+        let _ = timeout(self.leases.renew, delete).await;
+    }
+}

@@ -1,0 +1,134 @@
+//! The persister role: brings the log into the store, in log order.
+//!
+//! A stream has one persister at a time: whoever holds its lease reads it with one ordered consumer
+//! from the floor that the store holds. (A pinned pull consumer would keep the position in the
+//! server as well, a second truth that can part from the store's; with the floor in the same
+//! transaction as the rows there is one.) Invariants: the floor never passes an entry that is
+//! neither stored, void, nor kept as a dead letter; the log is trimmed only below the floor. Two
+//! persisters of one stream at once, as a lease that is lost without knowing it may bring about,
+//! do no harm: both judge alike, by what stands before each entry, and rows are idempotent.
+//!
+//! Leaves out reading for people, which is the history role's.
+
+mod batch;
+mod dead;
+mod judge;
+mod lease;
+#[cfg(test)]
+mod tests;
+mod trim;
+mod work;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_schema::runtime::bus::Bus;
+use bus_schema::runtime::shutdown::Shutdown;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+
+use self::lease::Leases;
+use self::work::Worker;
+use super::RoleError;
+use crate::store::Stores;
+
+/// `[persister]`: the persister role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PersisterSettings {
+    /// Entries of one write at most.
+    pub batch_entries: usize,
+    /// Bytes of one write at most.
+    pub batch_bytes: usize,
+    /// Milliseconds to gather a write after its first entry.
+    pub batch_wait_ms: u64,
+    /// Members of all conversations of a stream whose membership is kept in memory.
+    pub members: usize,
+    /// Milliseconds between two renewals of a lease.
+    pub lease_renew_ms: u64,
+    /// Milliseconds without renewal after which another persister takes over.
+    pub lease_expire_ms: u64,
+    /// Seconds an entry stays in the log at least, stored or not.
+    pub trim_after_s: u64,
+    /// Seconds between two trims of the log.
+    pub trim_every_s: u64,
+}
+
+impl Default for PersisterSettings {
+    fn default() -> Self {
+        Self {
+            batch_entries: 1_000,
+            batch_bytes: 4 * 1024 * 1024,
+            batch_wait_ms: 50,
+            members: 500_000,
+            lease_renew_ms: 1_000,
+            lease_expire_ms: 3_000,
+            trim_after_s: 3_600,
+            trim_every_s: 60,
+        }
+    }
+}
+
+/// How much longer to wait after each failure in a row.
+const RETRY_STEP: Duration = Duration::from_secs(1);
+/// The longest wait after something failed.
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Persists every stream whose lease it gets, until stopped.
+pub async fn run(
+    bus: Bus,
+    stores: Stores,
+    settings: &PersisterSettings,
+    shutdown: Shutdown,
+) -> Result<(), RoleError> {
+    let layout = bus.layout().await?;
+    let leases = Leases::open(&bus, settings).await?;
+    bus.set_serving(true);
+    let mut tasks = JoinSet::new();
+    for stream in layout.all() {
+        let store = Arc::clone(&stores.history);
+        let worker = Worker { bus: bus.clone(), store, stream, settings: *settings };
+        tasks.spawn(persist(worker, leases.clone(), shutdown.clone()));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(RoleError::new)?;
+    }
+    Ok(())
+}
+
+/// Persists one stream whenever it holds the lease.
+async fn persist(worker: Worker, leases: Leases, shutdown: Shutdown) {
+    let stream = worker.stream;
+    let mut failures = 0;
+    while !shutdown.is_requested() {
+        let lease = tokio::select! {
+            lease = leases.acquire(stream) => lease,
+            () = shutdown.requested() => return,
+        };
+        tracing::info!(%stream, "persisting");
+        let held = shutdown.child();
+        // In one task, so that a lease never outlives the work it is for.
+        let work = async {
+            let ended = worker.run(&held).await;
+            held.request();
+            ended
+        };
+        let (ended, lease) = tokio::join!(work, lease.keep(held.clone()));
+        match ended {
+            Ok(()) if shutdown.is_requested() => failures = 0,
+            Ok(()) => {
+                tracing::warn!(%stream, "lost the lease");
+                failures = 0;
+            }
+            Err(error) => {
+                tracing::error!(%stream, %error, "cannot persist now");
+                failures += 1;
+            }
+        }
+        lease.release().await;
+        if failures > 0 {
+            let wait = RETRY_MAX.min(RETRY_STEP * failures);
+            let _ = tokio::time::timeout(wait, shutdown.requested()).await;
+        }
+    }
+}

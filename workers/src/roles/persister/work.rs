@@ -1,0 +1,158 @@
+//! Persisting one stream while its lease is held.
+//!
+//! Invariant: one step after another: read, dead letters, judge, write with the floor. A failure
+//! ends the run; the next begins at the floor that the store holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_schema::events::Floor;
+use bus_schema::ids::StreamIndex;
+use bus_schema::runtime::bus::Bus;
+use bus_schema::runtime::log::{Reader, Stored};
+use bus_schema::runtime::shutdown::Shutdown;
+use bus_schema::streams::LogStream;
+use bus_schema::subjects::{self, LogSubject};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::batch::gather;
+use super::judge::Judge;
+use super::{PersisterSettings, dead, trim};
+use crate::roles::RoleError;
+use crate::store::history::HistoryStore;
+
+/// Between two announcements of the floor.
+const ANNOUNCE: Duration = Duration::from_secs(1);
+
+/// What persisting a stream needs.
+pub(super) struct Worker {
+    pub(super) bus: Bus,
+    pub(super) store: Arc<dyn HistoryStore>,
+    pub(super) stream: StreamIndex,
+    pub(super) settings: PersisterSettings,
+}
+
+impl Worker {
+    /// Persists until `held` ends.
+    pub(super) async fn run(&self, held: &Shutdown) -> Result<(), RoleError> {
+        let start = self.start().await?;
+        let floor = watch::Sender::new(start);
+        tokio::select! {
+            result = self.write(start, &floor, held) => result,
+            () = self.announce(&floor) => Ok(()),
+            () = self.keep_trimmed(&floor) => Ok(()),
+        }
+    }
+
+    /// The floor to begin at.
+    async fn start(&self) -> Result<u64, RoleError> {
+        let stream = self.stream;
+        let floor = self.store.floor(stream).await?;
+        let name = LogStream(stream).to_string();
+        let log = self.bus.jetstream().get_stream(&name).await.map_err(RoleError::new)?;
+        let state = &log.cached_info().state;
+        if floor > state.last_sequence {
+            let last = state.last_sequence;
+            return Err(RoleError::new(format!(
+                "the store holds {name} up to {floor}, but the log ends at {last}: was it \
+                 replaced? Restore it, or create it again to begin above {floor}"
+            )));
+        }
+        let first = state.first_sequence.saturating_sub(1);
+        if floor < first && floor > 0 {
+            tracing::error!(%stream, floor, log_begins = first + 1, "entries are lost for ever");
+        }
+        Ok(floor.max(first))
+    }
+
+    async fn write(
+        &self,
+        start: u64,
+        floor: &watch::Sender<u64>,
+        held: &Shutdown,
+    ) -> Result<(), RoleError> {
+        let mut reader = Reader::open(&self.bus, self.stream, start);
+        let mut judge =
+            Judge::new(Arc::clone(&self.store), self.stream, self.settings.members);
+        loop {
+            let batch = tokio::select! {
+                batch = gather(&mut reader, &self.settings) => batch.map_err(RoleError::new)?,
+                () = held.requested() => return Ok(()),
+            };
+            let Some(last) = batch.last().map(|stored| stored.sequence) else { continue };
+            let read = batch.len();
+            let valid = judge.valid(self.decode(batch).await?).await?;
+            let written = valid.len();
+            if held.is_requested() {
+                return Ok(());
+            }
+            self.store.write_batch(self.stream, valid, last).await?;
+            floor.send_replace(last);
+            self.count(read, written, last);
+        }
+    }
+
+    /// The entries of conversations. Users' notices are no history; what cannot be decoded is kept
+    /// elsewhere first.
+    async fn decode(
+        &self,
+        batch: Vec<Stored>,
+    ) -> Result<Vec<(LogSubject, bus_schema::entry::Entry)>, RoleError> {
+        let mut entries = Vec::with_capacity(batch.len());
+        for stored in batch {
+            if matches!(stored.place, Some(LogSubject::User(_))) {
+                continue;
+            }
+            match (stored.place, stored.entry()) {
+                (Some(place), Ok(entry)) => entries.push((place, entry)),
+                (_, Err(reason)) => {
+                    dead::keep(&self.bus, &stored, &reason).await.map_err(RoleError::new)?;
+                }
+                // Decoding without a place fails.
+                (None, Ok(_)) => {}
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn announce(&self, floor: &watch::Sender<u64>) {
+        let mut beats = interval(ANNOUNCE);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beats.tick().await;
+            let event = Floor { sequence: *floor.borrow() };
+            let sent = self.bus.publish_event(subjects::floor(self.stream), &event).await;
+            if let Err(error) = sent {
+                tracing::debug!(stream = %self.stream, %error, "a floor was not announced");
+            }
+        }
+    }
+
+    async fn keep_trimmed(&self, floor: &watch::Sender<u64>) {
+        let stream = self.stream;
+        let age = Duration::from_secs(self.settings.trim_after_s);
+        let mut beats = interval(Duration::from_secs(self.settings.trim_every_s.max(1)));
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beats.tick().await;
+            let upto = *floor.borrow();
+            match trim::trim(&self.bus, stream, upto, age).await {
+                Ok(Some(upto)) => tracing::debug!(%stream, upto, "trimmed the log"),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%stream, %error, "cannot trim the log now"),
+            }
+        }
+    }
+
+    fn count(&self, read: usize, written: usize, floor: u64) {
+        let stream = self.stream.to_string();
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        metrics::counter!("natter_persister_read_total", "stream" => stream.clone())
+            .increment(count(read));
+        metrics::counter!("natter_persister_written_total", "stream" => stream.clone())
+            .increment(count(written));
+        #[expect(clippy::cast_precision_loss, reason = "a gauge; sequences stay below 2^53")]
+        metrics::gauge!("natter_persister_floor", "stream" => stream).set(floor as f64);
+    }
+}

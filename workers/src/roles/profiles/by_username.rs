@@ -1,0 +1,24 @@
+//! `svc.profiles.by_username`: one user by name.
+//!
+//! Always from the store: a name moves to another person the moment it is free, and whoever is
+//! added to a channel by name must be the one who has it now.
+
+use std::sync::Arc;
+
+use bus_schema::error::Failure;
+use bus_schema::events::User;
+use bus_schema::ops::profiles::ByUsernameRequest;
+use bus_schema::runtime::service::Context;
+
+use super::Profiles;
+
+pub(super) async fn by_username(
+    profiles: Arc<Profiles>,
+    _: Context,
+    request: ByUsernameRequest,
+) -> Result<User, Failure> {
+    let account = profiles.users.by_username(&request.username).await?;
+    let profile = account.ok_or_else(Failure::not_found)?.profile;
+    profiles.cache.put(std::slice::from_ref(&profile)).await;
+    Ok(profile.user)
+}

@@ -1,0 +1,39 @@
+//! `[profiles]`.
+
+use bus_schema::runtime::service::ServiceSettings;
+use serde::{Deserialize, Serialize};
+
+/// `[profiles]`: the cache in front of the store, and telling others of changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProfilesSettings {
+    /// Profiles kept in memory.
+    pub cache_entries: u64,
+    /// Seconds without use after which one leaves the cache.
+    pub cache_idle_s: u64,
+    /// Seconds after which one is read again, used or not.
+    pub fresh_s: u64,
+    /// Milliseconds for which an id is believed not to exist.
+    pub absent_ms: u64,
+    /// Changes being told at once to all who see that person; beyond, nobody is told of a change
+    /// before they look.
+    pub fan_outs: usize,
+    /// Conversations told of one change.
+    pub fan_out_places: usize,
+    /// How it serves.
+    pub service: ServiceSettings,
+}
+
+impl Default for ProfilesSettings {
+    fn default() -> Self {
+        Self {
+            cache_entries: 100_000,
+            cache_idle_s: 600,
+            fresh_s: 60,
+            absent_ms: 2_000,
+            fan_outs: 16,
+            fan_out_places: 5_000,
+            service: ServiceSettings::default(),
+        }
+    }
+}

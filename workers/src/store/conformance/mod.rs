@@ -1,0 +1,8 @@
+//! What every backend must do, one suite for each aggregate. Each backend's tests run them all.
+
+pub(crate) mod channels;
+pub(crate) mod history;
+pub(crate) mod invites;
+pub(crate) mod keys;
+pub(crate) mod sessions;
+pub(crate) mod users;

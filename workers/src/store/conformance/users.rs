@@ -1,0 +1,119 @@
+//! What every [`UserStore`] must do. Expects an empty store.
+
+use bus_schema::events::User;
+use bus_schema::ids::UserId;
+use bus_schema::text::{AvatarUrl, DisplayName, Username};
+use bus_schema::timestamp::Timestamp;
+use futures::future::join_all;
+
+use crate::store::users::{Account, Created, ProfileChange, Updated, UserStore};
+
+fn name(text: &str) -> Username {
+    Username::parse(text).unwrap()
+}
+
+fn account(id: u64, username: &str) -> Account {
+    let user = User {
+        id: UserId(id),
+        username: name(username),
+        display_name: DisplayName::parse(username).unwrap(),
+        avatar_url: None,
+        bot: id.is_multiple_of(2),
+    };
+    Account::new(user, Some(format!("hash of {username}")), Timestamp::from_millis(id))
+}
+
+fn rename(to: &str) -> ProfileChange {
+    ProfileChange { username: Some(name(to)), ..ProfileChange::default() }
+}
+
+pub(crate) async fn suite(store: &dyn UserStore) {
+    creating(store).await;
+    reading(store).await;
+    changing(store).await;
+    racing(store).await;
+    administering(store).await;
+}
+
+async fn creating(store: &dyn UserStore) {
+    // Ids use all 64 bits.
+    for (id, username) in [(1, "ann"), (2, "bob"), (u64::MAX, "zoe")] {
+        assert_eq!(store.create(account(id, username)).await.unwrap(), Created::Done);
+    }
+    assert_eq!(store.create(account(9, "ann")).await.unwrap(), Created::UsernameTaken);
+    assert_eq!(store.create(account(1, "cyd")).await.unwrap(), Created::IdTaken);
+    assert_eq!(store.by_id(UserId(9)).await.unwrap(), None);
+}
+
+async fn reading(store: &dyn UserStore) {
+    let ann = account(1, "ann");
+    assert_eq!(store.by_id(UserId(1)).await.unwrap(), Some(ann.clone()));
+    assert_eq!(store.by_username(&name("ANN")).await.unwrap(), Some(ann.clone()));
+    assert_eq!(store.by_username(&name("nobody")).await.unwrap(), None);
+    let ids = vec![UserId(u64::MAX), UserId(1), UserId(7), UserId(1)];
+    let mut found = store.profiles(ids).await.unwrap();
+    found.sort_by_key(|p| p.user.id);
+    assert_eq!(found, [ann.profile, account(u64::MAX, "zoe").profile]);
+    assert_eq!(store.profiles(Vec::new()).await.unwrap(), []);
+}
+
+async fn changing(store: &dyn UserStore) {
+    let id = UserId(1);
+    let change = ProfileChange {
+        display_name: Some(DisplayName::parse("Ann Élise").unwrap()),
+        avatar_url: Some(Some(AvatarUrl::parse("https://example.org/a.png").unwrap())),
+        username: None,
+    };
+    let Updated::Done(first) = store.update_profile(id, change.clone()).await.unwrap() else {
+        panic!("not updated")
+    };
+    assert_eq!((first.version, first.user.display_name.as_str()), (2, "Ann Élise"));
+    assert_eq!(store.by_id(id).await.unwrap().unwrap().profile, first);
+    let same = store.update_profile(id, change).await.unwrap();
+    assert_eq!(same, Updated::Done(first), "a change that changes nothing keeps the version");
+    let clear = ProfileChange { avatar_url: Some(None), ..ProfileChange::default() };
+    let Updated::Done(cleared) = store.update_profile(id, clear).await.unwrap() else {
+        panic!("not updated")
+    };
+    assert_eq!((cleared.version, cleared.user.avatar_url), (3, None));
+    assert_eq!(store.update_profile(id, rename("bob")).await.unwrap(), Updated::UsernameTaken);
+    assert_eq!(store.update_profile(UserId(7), rename("x7")).await.unwrap(), Updated::NotFound);
+    let renamed = store.update_profile(id, rename("ann2")).await.unwrap();
+    assert!(matches!(renamed, Updated::Done(p) if p.version == 4));
+    assert_eq!(store.by_username(&name("ann")).await.unwrap(), None);
+    assert_eq!(store.create(account(3, "ann")).await.unwrap(), Created::Done, "the name is free");
+}
+
+async fn racing(store: &dyn UserStore) {
+    let tries = (100..120).map(|id| store.create(account(id, "wanted")));
+    let results = join_all(tries).await;
+    let won = results.into_iter().filter(|r| matches!(r, Ok(Created::Done))).count();
+    assert_eq!(won, 1, "one of many gets a name");
+    let changes = (0..20).map(|n| store.update_profile(UserId(2), rename(&format!("bob{n}"))));
+    let results = join_all(changes).await;
+    assert!(results.iter().all(|r| matches!(r, Ok(Updated::Done(_)))));
+    let bob = store.by_id(UserId(2)).await.unwrap().unwrap();
+    assert_eq!(bob.profile.version, 21, "every change has its version");
+}
+
+async fn administering(store: &dyn UserStore) {
+    let id = UserId(1);
+    let old = store.by_id(id).await.unwrap().unwrap().password_hash;
+    assert!(store.set_password(id, old.clone(), "new".to_owned()).await.unwrap());
+    assert!(!store.set_password(id, old, "newer".to_owned()).await.unwrap());
+    assert!(store.set_password(id, None, "newest".to_owned()).await.unwrap());
+    assert!(!store.set_password(UserId(7), None, "x".to_owned()).await.unwrap());
+    assert!(store.set_disabled(id, true).await.unwrap());
+    assert!(!store.set_disabled(UserId(7), true).await.unwrap());
+    let now = store.by_id(id).await.unwrap().unwrap();
+    assert_eq!((now.password_hash.as_deref(), now.disabled), (Some("newest"), true));
+    let mut all = Vec::new();
+    while let Ok(page) = store.list(all.last().copied(), 2).await
+        && !page.is_empty()
+    {
+        all.extend(page.iter().map(Account::id));
+    }
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 5, "ann2, bob, zoe, ann and the one who wanted it: {all:?}");
+}

@@ -1,0 +1,124 @@
+//! What the workers keep: one trait per aggregate, backends behind them, one conformance suite each.
+//!
+//! Invariant: a role sees only the traits; drivers are named only below `embedded` (and, later,
+//! `cluster`). Every backend passes the suite in `conformance`, without exceptions.
+
+pub mod channels;
+#[cfg(test)]
+pub(crate) mod conformance;
+pub mod embedded;
+pub mod history;
+pub mod invites;
+pub mod keys;
+pub mod sessions;
+pub mod users;
+
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use bus_schema::error::{Code, Failure};
+
+/// What kind of failure a store met; callers branch on this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreErrorKind {
+    /// The store does not answer now; nothing is known to have changed.
+    Unavailable,
+    /// It contradicts what is stored, such as a second row with a unique key.
+    Conflict,
+    /// There is no such thing.
+    NotFound,
+    /// What is stored cannot be understood.
+    Corrupt,
+}
+
+/// A failed operation of a store.
+#[derive(Clone)]
+pub struct StoreError {
+    /// What callers branch on.
+    pub kind: StoreErrorKind,
+    source: Arc<dyn Error + Send + Sync>,
+}
+
+impl StoreError {
+    /// An error of this kind with its private cause.
+    pub fn new(kind: StoreErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { kind, source: Arc::from(source.into()) }
+    }
+}
+
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.kind, self.source)
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source: &(dyn Error + 'static) = &*self.source;
+        Some(source)
+    }
+}
+
+/// The place where a store's error is handled: it becomes public here, so it is logged here.
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error.kind {
+            StoreErrorKind::NotFound => Self::not_found(),
+            StoreErrorKind::Conflict => {
+                Self::new(Code::Conflict, "conflict with the present state")
+            }
+            StoreErrorKind::Unavailable | StoreErrorKind::Corrupt => {
+                tracing::error!(store.error = %error, "store failed");
+                Self::unavailable()
+            }
+        }
+    }
+}
+
+/// Every aggregate, whatever backend holds it.
+#[derive(Clone)]
+pub struct Stores {
+    pub(crate) users: Arc<dyn users::UserStore>,
+    pub(crate) sessions: Arc<dyn sessions::SessionStore>,
+    pub(crate) keys: Arc<dyn keys::KeyStore>,
+    pub(crate) invites: Arc<dyn invites::InviteStore>,
+    pub(crate) channels: Arc<dyn channels::ChannelStore>,
+    pub(crate) history: Arc<dyn history::HistoryStore>,
+}
+
+impl Stores {
+    /// Opens the embedded backend in `directory`, which is made if it is not there.
+    pub async fn open(directory: &Path) -> Result<Self, StoreError> {
+        let directory = directory.to_owned();
+        tokio::task::spawn_blocking(move || Self::open_blocking(&directory))
+            .await
+            .map_err(|e| StoreError::new(StoreErrorKind::Unavailable, e))?
+    }
+
+    fn open_blocking(directory: &Path) -> Result<Self, StoreError> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|e| {
+            let why = format!("cannot make {}: {e}", directory.display());
+            StoreError::new(StoreErrorKind::Unavailable, why)
+        })?;
+        let people = embedded::people::open(directory)?;
+        Ok(Self {
+            users: Arc::new(embedded::users::Users(people.clone())),
+            sessions: Arc::new(embedded::sessions::Sessions(people.clone())),
+            keys: Arc::new(embedded::keys::Keys(people.clone())),
+            invites: Arc::new(embedded::invites::Invites(people)),
+            channels: Arc::new(embedded::channels::EmbeddedChannels::open(directory)?),
+            history: Arc::new(embedded::history::SqliteHistory::open(
+                &directory.join("history.db"),
+            )?),
+        })
+    }
+}

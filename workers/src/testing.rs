@@ -1,0 +1,105 @@
+//! A nats-server of a test's own, with the platform's users and what each may do.
+//!
+//! Invariant: fresh, on a free port, killed when dropped; its log is shown when it does not start.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bus_schema::permissions::{BusUser, accounts_conf};
+use bus_schema::runtime::bus::Bus;
+use bus_schema::runtime::settings::BusSettings;
+use tokio::time::{Instant, sleep};
+
+use crate::cli::secrets;
+
+/// How long anything may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `done` gives something.
+pub(crate) async fn eventually<T>(what: &str, mut done: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = done().await {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A running server and its directory.
+pub(crate) struct NatsServer {
+    process: Child,
+    pub(crate) settings: BusSettings,
+    pub(crate) directory: tempfile::TempDir,
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl NatsServer {
+    pub(crate) async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let here = directory.path();
+        let secrets = here.join("secrets");
+        secrets::make(&secrets).unwrap();
+        let conf = format!(
+            "host: 127.0.0.1\nport: -1\nports_file_dir: \"{0}\"\n\
+             jetstream {{ store_dir: \"{0}/nats\" }}\n{1}",
+            here.display(),
+            accounts_conf()
+        );
+        std::fs::write(here.join("nats.conf"), conf).unwrap();
+        let log = std::fs::File::create(here.join("nats.log")).unwrap();
+        let keys = std::fs::read_to_string(secrets.join("nkeys.env")).unwrap();
+        let mut process = Command::new(binary())
+            .arg("-c")
+            .arg(here.join("nats.conf"))
+            .envs(keys.lines().filter_map(|line| line.split_once('=')))
+            .stderr(log)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let ports = here.join(format!("nats-server_{}.ports", process.id()));
+        let url = eventually("nats-server listens", async || {
+            let log = || std::fs::read_to_string(here.join("nats.log")).unwrap_or_default();
+            assert!(process.try_wait().unwrap().is_none(), "nats-server ended: {}", log());
+            let ports: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(&ports).ok()?).ok()?;
+            ports["nats"][0].as_str().map(str::to_owned)
+        })
+        .await;
+        let settings = BusSettings { url, secrets, start_wait_s: 20, ..BusSettings::default() };
+        Self { process, settings, directory }
+    }
+
+    pub(crate) async fn connect(&self, user: BusUser) -> Bus {
+        Bus::connect(&self.settings, user).await.unwrap()
+    }
+}
+
+fn binary() -> PathBuf {
+    if let Some(given) = std::env::var_os("NATTER_NATS_SERVER") {
+        return given.into();
+    }
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&search).map(|d| d.join("nats-server")).find(|p| p.is_file());
+    found.or_else(|| find_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.natter"), 4)).expect(
+        "no nats-server: put one on PATH, name it in NATTER_NATS_SERVER, or run ./deploy/dev once",
+    )
+}
+
+fn find_below(directory: &Path, depth: usize) -> Option<PathBuf> {
+    let here = directory.join("nats-server");
+    if here.is_file() {
+        return Some(here);
+    }
+    let inner = std::fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path());
+    let depth = depth.checked_sub(1)?;
+    inner.filter(|path| path.is_dir()).find_map(|path| find_below(&path, depth))
+}
