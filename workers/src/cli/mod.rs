@@ -113,8 +113,16 @@ pub enum CommandError {
     Refused(String),
 }
 
-/// Does what a command says; its output goes to `out`.
-pub async fn execute(
+/// Does what a command says; its output goes to `out`. Boxed like [`crate::run`].
+pub fn execute<'a>(
+    command: Command,
+    settings: &'a Settings,
+    out: &'a mut (dyn Write + Send),
+) -> futures::future::BoxFuture<'a, Result<(), CommandError>> {
+    Box::pin(execute_command(command, settings, out))
+}
+
+async fn execute_command(
     command: Command,
     settings: &Settings,
     out: &mut (dyn Write + Send),

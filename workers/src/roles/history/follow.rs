@@ -141,11 +141,9 @@ fn show(view: &View) {
 /// Waits until the view has read what the stream held at the start, but not for ever: a worker
 /// that is behind still answers what it can.
 pub(super) async fn catch_up(view: &View, start: Start, at_most: Duration) -> Result<(), Failure> {
-    match tokio::time::timeout(at_most, view.reach(start.last)).await {
-        Ok(reached) => reached,
-        Err(_) => {
-            tracing::warn!(stream = %view.stream, last = start.last, "serving though behind");
-            Ok(())
-        }
+    if let Ok(reached) = tokio::time::timeout(at_most, view.reach(start.last)).await {
+        return reached;
     }
+    tracing::warn!(stream = %view.stream, last = start.last, "serving though behind");
+    Ok(())
 }

@@ -13,8 +13,8 @@ use bus_schema::ops::history::{
 use bus_schema::subjects::LogSubject;
 use bus_schema::timestamp::Timestamp;
 
+use super::shown::{changed, fit, shown};
 use super::tail::Tail;
-use super::thread::Thread;
 use super::view::{Step, View};
 use crate::store::history::{Anchor, MessageRecord, PageQuery, PageRows, after, before};
 
@@ -58,49 +58,6 @@ pub(super) async fn one(view: &View, request: GetMessageRequest) -> Result<Messa
     let found = found.await?.into_iter().next();
     let found = found.filter(|m| EntryId::new(m.seq, view.stream) == request.id);
     found.map(|m| shown(m, conversation, view.stream)).ok_or_else(Failure::not_found)
-}
-
-/// The form in which messages are given.
-pub(super) fn shown(
-    record: MessageRecord,
-    conversation: ConversationId,
-    stream: StreamIndex,
-) -> Message {
-    Message {
-        id: EntryId::new(record.seq, stream),
-        conversation_id: conversation,
-        author_id: record.author,
-        content: record.content,
-        at: record.at,
-        edited_at: record.edit.map(|edit| edit.at),
-        nonce: record.nonce,
-    }
-}
-
-/// Bytes of a message in an answer, in its longest form.
-fn size(message: &MessageRecord) -> usize {
-    let escaped = |b: u8| matches!(b, b'"' | b'\\' | b'\n' | b'\t');
-    let content = message.content.as_str();
-    MESSAGE_BYTES + content.len() + content.bytes().filter(|b| escaped(*b)).count()
-}
-
-/// What a message costs beside its content: ids, times, a nonce of escapes only, names.
-const MESSAGE_BYTES: usize = 320;
-
-/// Leaves out what goes beyond the budget, but never all. Whether anything was left out.
-pub(super) fn fit(messages: &mut Vec<MessageRecord>, budget: &mut usize) -> bool {
-    let mut kept = 0;
-    for message in messages.iter() {
-        let size = size(message);
-        if size > *budget && kept > 0 {
-            break;
-        }
-        *budget = budget.saturating_sub(size);
-        kept += 1;
-    }
-    let cut = kept < messages.len();
-    messages.truncate(kept);
-    cut
 }
 
 /// One side of a page.
@@ -271,9 +228,9 @@ impl Asked {
 
     /// How many rows to ask for, so that what the tail deletes of them leaves enough.
     fn wanted(&self, tail: &Tail, limit: usize) -> u32 {
-        let deleted = tail.thread(self.place).map_or(0, |thread| {
-            thread.deleted_below(u64::MAX).take(SLACK).count()
-        });
+        let deleted = tail
+            .thread(self.place)
+            .map_or(0, |thread| thread.deleted_below(u64::MAX).take(SLACK).count());
         u32::try_from(limit + 1 + deleted).unwrap_or(PAGE_MAX)
     }
 
@@ -300,13 +257,5 @@ impl Asked {
             has_more,
             next: next.map(|seq| EntryId::new(seq, self.stream)),
         }
-    }
-}
-
-/// A row of the store, with what the tail knows of it; `None` if the tail deleted it.
-pub(super) fn changed(thread: Option<&Thread>, row: MessageRecord) -> Option<MessageRecord> {
-    match thread {
-        Some(thread) => thread.changed(row),
-        None => Some(row),
     }
 }

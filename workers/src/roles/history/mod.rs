@@ -18,6 +18,7 @@ mod range;
 #[cfg(test)]
 mod role_tests;
 mod set_read;
+mod shown;
 mod summaries;
 mod tail;
 mod thread;

@@ -43,10 +43,11 @@ struct Cut {
 fn any_bench() -> impl Strategy<Value = (Log, Cut)> {
     model::any_log(1..60).prop_flat_map(|log| {
         let n = log.entries.len() as u64;
-        let cut = (0..=n, 0..=n, 0..=n, 1usize..80, 0usize..6).prop_map(move |(a, b, c, held, m)| {
-            let (base, read) = (a.min(b), a.max(b));
-            Cut { base, floor: c.max(base), read, held, members: m }
-        });
+        let cut =
+            (0..=n, 0..=n, 0..=n, 1usize..80, 0usize..6).prop_map(move |(a, b, c, held, m)| {
+                let (base, read) = (a.min(b), a.max(b));
+                Cut { base, floor: c.max(base), read, held, members: m }
+            });
         (Just(log), cut)
     })
 }
@@ -70,7 +71,7 @@ async fn bench(log: Log, cut: Cut) -> Bench {
         if seq > after && seq <= cut.read {
             assert!(tail.push(seq, Some(*place), Some(entry.clone())));
         }
-        if seq == (known + after) / 2 {
+        if seq == known.midpoint(after) {
             tail.raise_floor(known);
         }
     }
@@ -141,15 +142,15 @@ impl Bench {
         let gone: Vec<_> = now.iter().filter(|m| !end.iter().any(|e| e.seq == m.seq)).collect();
         let given: Vec<_> = reply.messages.iter().map(|m| m.id).collect();
         assert!(given.is_sorted() && given.len() <= limit as usize);
-        let model: Vec<_> = now.iter().filter(|m| given.contains(&id(m)) || {
-            !gone.iter().any(|g| g.seq == m.seq)
-        }).collect();
+        let model: Vec<_> = now
+            .iter()
+            .filter(|m| given.contains(&id(m)) || { !gone.iter().any(|g| g.seq == m.seq) })
+            .collect();
         let limit = limit as usize;
         let at = match bound {
             Bound::Newest => u64::MAX,
-            Bound::Before(id) => before(id, STREAM),
+            Bound::Before(id) | Bound::Around(id) => before(id, STREAM),
             Bound::After(id) => after(id, STREAM) + 1,
-            Bound::Around(id) => before(id, STREAM),
             Bound::At(at) => model.iter().find(|m| m.at >= at).map_or(u64::MAX, |m| m.seq),
         };
         let older: Vec<_> = model.iter().rev().filter(|m| m.seq < at).map(|m| id(m)).collect();
@@ -216,7 +217,9 @@ impl Bench {
         assert!((unread(&end)..=unread(&now)).contains(&count), "{count} unread");
         let given: Vec<_> = summary.messages.iter().map(|m| m.id.sequence()).collect();
         assert!(given.len() <= n as usize && given.is_sorted());
-        if unread(&end) == unread(&now) && now.len() == end.iter().filter(|m| m.seq <= self.read).count() {
+        if unread(&end) == unread(&now)
+            && now.len() == end.iter().filter(|m| m.seq <= self.read).count()
+        {
             let wanted: Vec<_> = now.iter().rev().take(n as usize).map(|m| m.seq).collect();
             assert_eq!(given, wanted.into_iter().rev().collect::<Vec<_>>());
         }
@@ -317,8 +320,13 @@ fn a_hole_between_store_and_tail_is_unavailable_and_closes_again() {
         let behind = Arc::new(SqliteHistory::open(&dir.path().join("history.db")).unwrap());
         let store: Arc<dyn HistoryStore> = behind.clone();
         let view = View::new(Layout::new(1).unwrap(), tail, store, None);
-        let request =
-            RangeRequest { place: PLACE, after: Some(8), fresh: FRESH, limit: 5, membership: false };
+        let request = RangeRequest {
+            place: PLACE,
+            after: Some(8),
+            fresh: FRESH,
+            limit: 5,
+            membership: false,
+        };
         let failure = range::handle(&view, request.clone()).await.unwrap_err();
         assert_eq!(failure.code, Code::Unavailable);
         behind.write_batch(STREAM, log.valid(), 10).await.unwrap();

@@ -47,8 +47,8 @@ impl Given {
     /// Takes one more unless a bound is met.
     fn take(&mut self, entry: StoredEntry) -> bool {
         let bytes = self.bytes + entry.d.get().len() + FRAME_BYTES;
-        let full = self.entries.len() >= self.limit
-            || (bytes > RANGE_BYTES && !self.entries.is_empty());
+        let full =
+            self.entries.len() >= self.limit || (bytes > RANGE_BYTES && !self.entries.is_empty());
         if !full {
             self.bytes = bytes;
             self.entries.push(entry);
@@ -172,14 +172,13 @@ fn membership_at(
         None if needless => &[],
         None => return None,
     };
-    Some(match thread {
-        Some(thread) => thread.membership_at(tail.base(), through, events),
-        None => {
-            let mut membership = Membership::at_start(place);
-            replay(&mut membership, events, through);
-            membership
-        }
-    })
+    let from_events = || {
+        let mut membership = Membership::at_start(place);
+        replay(&mut membership, events, through);
+        membership
+    };
+    let of_thread = thread.map(|thread| thread.membership_at(tail.base(), through, events));
+    Some(of_thread.unwrap_or_else(from_events))
 }
 
 /// A row of the store, with what the tail knows of it.
@@ -200,7 +199,6 @@ fn pack(thread: Option<&Thread>, entry: &bus_schema::entry::Entry) -> Option<Sto
     let seq = entry.id.sequence();
     let message = entry.body.kind() == EntryKind::MessageCreate;
     let deleted = message && thread.is_some_and(|thread| thread.deleted(seq));
-    let packed =
-        if deleted { StoredEntry::pack_deleted(entry) } else { StoredEntry::pack(entry) };
+    let packed = if deleted { StoredEntry::pack_deleted(entry) } else { StoredEntry::pack(entry) };
     packed.ok()
 }

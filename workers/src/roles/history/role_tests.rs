@@ -5,7 +5,7 @@ use std::time::Duration;
 use bus_schema::entry::{Body, EntryKind};
 use bus_schema::error::Code;
 use bus_schema::events::Digest;
-use bus_schema::ids::{EntryId, StreamIndex, UserId};
+use bus_schema::ids::{ConversationId, EntryId, StreamIndex, UserId};
 use bus_schema::ops::history::*;
 use bus_schema::permissions::BusUser;
 use bus_schema::runtime::bus::Bus;
@@ -122,7 +122,8 @@ async fn what_is_acknowledged_is_answered_without_a_persister() {
     assert_eq!(page.messages.iter().map(|m| m.id).collect::<Vec<_>>(), ids([3, 5, 6]));
     assert!(page.has_more);
     let call = Call::platform().stream(STREAM);
-    let get = |seq| GetMessageRequest { place: PLACE, id: EntryId::new(seq, STREAM), fresh: LATEST };
+    let get =
+        |seq| GetMessageRequest { place: PLACE, id: EntryId::new(seq, STREAM), fresh: LATEST };
     let found = bench.edge.call::<GetMessage>(&call, &get(5)).await.unwrap();
     assert_eq!(found.content.as_str(), "m5");
     for gone in [1, 4, 7, 99] {
@@ -173,8 +174,7 @@ async fn a_worker_that_has_not_read_so_far_says_so_within_the_bound() {
     let history = bench.history(HistorySettings::default()).await;
     let seq = bench.say(&model::add(ANN, ANN, 1)).await;
     let fresh = Freshness { min: seq + 5, latest: false };
-    let request =
-        RangeRequest { place: PLACE, after: Some(0), fresh, limit: 5, membership: false };
+    let request = RangeRequest { place: PLACE, after: Some(0), fresh, limit: 5, membership: false };
     let call = Call::platform().stream(STREAM).timeout(Duration::from_millis(1_800));
     let failure = bench.edge.call::<Range>(&call, &request).await.unwrap_err();
     assert_eq!(failure.code, Code::Unavailable);
@@ -236,5 +236,26 @@ async fn digests_join_and_name_the_last_entry_of_each_place() {
     let request = ChangesRequest { after: 1, fresh: LATEST };
     let reply = bench.edge.call::<Changes>(&call, &request).await.unwrap();
     assert_eq!((reply.through, reply.too_old, reply.places), (2, false, vec![(PLACE, 2)]));
+    stop(history).await;
+}
+
+#[tokio::test]
+async fn hundreds_of_idle_conversations_are_summed_up_at_once() {
+    let bench = Bench::new().await;
+    let history = bench.history(HistorySettings::default()).await;
+    let places = (0..500).map(|n| LogSubject::Channel(ConversationId(n)));
+    let of = |place| SummaryOf { place, since: EntryId::ZERO, messages: 0 };
+    let request = SummariesRequest { user: ANN, places: places.map(of).collect(), fresh: LATEST };
+    let call = Call::platform().stream(STREAM);
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let begun = tokio::time::Instant::now();
+        let reply = bench.edge.call::<Summaries>(&call, &request).await.unwrap();
+        best = best.min(begun.elapsed());
+        assert_eq!(reply.summaries.len(), 500);
+    }
+    // Two look-ups each: generous for a busy machine and an unoptimized build.
+    assert!(best < Duration::from_millis(250), "{best:?}");
+    eprintln!("500 summaries in {best:?}");
     stop(history).await;
 }

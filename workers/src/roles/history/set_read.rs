@@ -4,9 +4,7 @@
 
 use bus_schema::error::Failure;
 use bus_schema::ids::EntryId;
-use bus_schema::ops::history::{
-    SetReadReply, SetReadRequest, SummariesRequest, SummaryOf,
-};
+use bus_schema::ops::history::{SetReadReply, SetReadRequest, SummariesRequest, SummaryOf};
 
 use super::summaries;
 use super::view::View;

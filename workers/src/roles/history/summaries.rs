@@ -10,7 +10,7 @@ use bus_schema::ops::history::{
     RANGE_BYTES, SUMMARIES_MAX, SummariesReply, SummariesRequest, Summary, SummaryOf,
 };
 
-use super::messages::{changed, fit, shown};
+use super::shown::{changed, fit, shown};
 use super::tail::Tail;
 use super::view::{Step, View};
 use crate::store::history::{Standing, StandingQuery, after};
@@ -111,9 +111,7 @@ impl Asked {
         let stored = row.unread.iter().filter(|seq| **seq <= tail.base() && !deleted(**seq));
         let from = read.max(tail.base()) + 1;
         let above = thread.into_iter().flat_map(|thread| thread.newer(from));
-        let above = above
-            .take_while(|m| m.seq <= self.through)
-            .filter(|m| m.author != self.user);
+        let above = above.take_while(|m| m.seq <= self.through).filter(|m| m.author != self.user);
         let all = stored.map(|_| ()).chain(above.map(|_| ()));
         u32::try_from(all.take(UNREAD_MAX as usize).count()).unwrap_or(UNREAD_MAX)
     }

@@ -166,11 +166,7 @@ impl Tail {
     }
 
     /// Judges what is pending of a conversation; see [`Thread::judge`].
-    pub(super) fn judge(
-        &mut self,
-        place: LogSubject,
-        known: &crate::store::history::Precedents,
-    ) {
+    pub(super) fn judge(&mut self, place: LogSubject, known: &crate::store::history::Precedents) {
         let Some(thread) = self.threads.get_mut(&place) else { return };
         let before = thread.members();
         thread.judge(self.base, known);

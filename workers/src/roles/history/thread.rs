@@ -103,11 +103,9 @@ impl Thread {
         }
     }
 
-    /// Forgets the membership, to be built again when needed. How many members it held.
-    pub(super) fn forget_membership(&mut self) -> usize {
-        let held = self.members();
+    /// Forgets the membership, to be built again when needed.
+    pub(super) fn forget_membership(&mut self) {
         self.membership = dm(self.place);
-        held
     }
 
     /// How many members are held in memory.
@@ -126,7 +124,7 @@ impl Thread {
         for target in self.pending.iter().filter_map(|e| e.body.target()) {
             let seq = target.sequence();
             if target.stream() == self.stream && seq <= base {
-                lacking |= !known.is_some_and(|k| k.asked.targets.binary_search(&seq).is_ok());
+                lacking |= known.is_none_or(|k| k.asked.targets.binary_search(&seq).is_err());
                 targets.push(seq);
             }
         }

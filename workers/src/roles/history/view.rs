@@ -74,7 +74,8 @@ impl View {
 
     /// The conversation of a place, if it is one and belongs to this stream.
     pub(super) fn conversation(&self, place: LogSubject) -> Result<ConversationId, Failure> {
-        let conversation = place.conversation().filter(|_| self.layout.stream_of(place) == self.stream);
+        let conversation =
+            place.conversation().filter(|_| self.layout.stream_of(place) == self.stream);
         conversation.ok_or_else(|| Failure::bad_request("place: not a conversation of this stream"))
     }
 
@@ -170,7 +171,8 @@ impl View {
             let stepped = self.judged(places, |tail| {
                 // Questions reach up to what was read when they were asked, so a base above that
                 // leaves a hole as well.
-                let whole = |(rows, read): &&(Snapshot<R>, u64)| rows.floor.min(*read) >= tail.base();
+                let whole =
+                    |(rows, read): &&(Snapshot<R>, u64)| rows.floor.min(*read) >= tail.base();
                 let usable = rows.as_ref().filter(whole);
                 (step(tail, usable.map(|(rows, _)| &rows.value)), tail.read())
             });

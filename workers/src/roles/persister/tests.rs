@@ -209,7 +209,7 @@ async fn the_log_is_trimmed_where_it_is_stored_and_old() {
         log.cached_info().state.first_sequence
     };
     let (persister, age) = (bench.nats.connect(BusUser::Persister).await, Duration::ZERO);
-    assert_eq!(trim::trim(&persister, STREAM, 3, Duration::from_secs(60)).await.unwrap(), None);
+    assert_eq!(trim::trim(&persister, STREAM, 3, Duration::from_mins(1)).await.unwrap(), None);
     assert_eq!(first().await, 1, "too young");
     assert_eq!(trim::trim(&persister, STREAM, 0, age).await.unwrap(), None);
     assert_eq!(first().await, 1, "nothing is stored");

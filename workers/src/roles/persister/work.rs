@@ -73,8 +73,7 @@ impl Worker {
         held: &Shutdown,
     ) -> Result<(), RoleError> {
         let mut reader = Reader::open(&self.bus, self.stream, start);
-        let mut judge =
-            Judge::new(Arc::clone(&self.store), self.stream, self.settings.members);
+        let mut judge = Judge::new(Arc::clone(&self.store), self.stream, self.settings.members);
         loop {
             let batch = tokio::select! {
                 batch = gather(&mut reader, &self.settings) => batch.map_err(RoleError::new)?,

@@ -1,10 +1,10 @@
 //! Against a real NATS server, with the permissions of the setup role.
 
+use bus_schema::ids::ConversationId;
 use bus_schema::permissions::BusUser;
 use bus_schema::runtime::log;
 use bus_schema::streams::{DEAD, LEASES};
 use bus_schema::subjects::LogSubject;
-use bus_schema::ids::ConversationId;
 
 use super::*;
 use crate::testing::NatsServer;

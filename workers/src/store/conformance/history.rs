@@ -18,14 +18,7 @@ const ANN: UserId = UserId(11);
 const BOB: UserId = UserId(12);
 
 fn range(after: Option<u64>, limit: u32) -> RangeQuery {
-    RangeQuery {
-        conversation: CHANNEL,
-        after,
-        upto: 1_000,
-        limit,
-        bytes: 1 << 20,
-        events: false,
-    }
+    RangeQuery { conversation: CHANNEL, after, upto: 1_000, limit, bytes: 1 << 20, events: false }
 }
 
 fn page(anchor: Anchor, older: u32, newer: u32) -> PageQuery {

@@ -40,9 +40,8 @@ impl SqliteHistory {
         stream: StreamIndex,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<Snapshot<T>, StoreError> {
-        let both = move |c: &Connection| {
-            Ok(Snapshot { floor: read::floor(c, stream)?, value: work(c)? })
-        };
+        let both =
+            move |c: &Connection| Ok(Snapshot { floor: read::floor(c, stream)?, value: work(c)? });
         self.0.read(both).await
     }
 }

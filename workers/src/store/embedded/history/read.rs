@@ -131,7 +131,11 @@ pub(super) fn page(c: &Connection, query: PageQuery) -> Result<PageRows, StoreEr
     })
 }
 
-fn first_at(c: &Connection, conversation: ConversationId, at: i64) -> Result<Option<u64>, StoreError> {
+fn first_at(
+    c: &Connection,
+    conversation: ConversationId,
+    at: i64,
+) -> Result<Option<u64>, StoreError> {
     let seq: Option<i64> = c
         .prepare_cached(
             "SELECT seq FROM messages INDEXED BY messages_by_time
