@@ -396,8 +396,8 @@ struct DeletedMessage {
 impl DeletedMessage {
     fn into_body(self) -> Result<Body, Undecodable> {
         if !self.content.is_empty() {
-            return Err(de::Error::custom("not the form of a deleted message"))
-                .map_err(Undecodable::Json);
+            let why = de::Error::custom("not the form of a deleted message");
+            return Err(Undecodable::Json(why));
         }
         Ok(Body::MessageCreate(MessageCreate {
             conversation_id: self.conversation_id,

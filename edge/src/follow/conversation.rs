@@ -334,7 +334,7 @@ impl Conversation {
                 let any = !range.items.is_empty();
                 for item in range.items {
                     if self.follower.position().is_some_and(|p| item.sequence() > p) {
-                        self.pass(item);
+                        self.pass(&item);
                     }
                 }
                 self.adopt(range.membership);
@@ -359,7 +359,7 @@ impl Conversation {
                 Next::Fetch(fetch) => self.fetch(fetch.after, fetch.min),
                 Next::Entry(sequence, entry) => match self.judge(&entry) {
                     Verdict::Valid => {
-                        self.pass(Item::new(entry));
+                        self.pass(&Item::new(entry));
                         self.follower.passed(sequence);
                     }
                     Verdict::Void => {
@@ -396,7 +396,7 @@ impl Conversation {
     }
 
     /// Shows a valid entry to everybody attached.
-    fn pass(&mut self, item: Arc<Item>) {
+    fn pass(&mut self, item: &Arc<Item>) {
         let sequence = item.sequence();
         if let Some(membership) = &mut self.membership {
             membership.apply(&item.entry);

@@ -5,6 +5,7 @@
 //! sequences. Invariant: [`Seen`] never passes a range that was not accounted for; where ranges do
 //! not join, and after every reconnection and dropped message, one request a stream fills the hole.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ pub(crate) async fn watch(edge: Arc<Edge>, stream: StreamIndex, shutdown: Shutdo
             sleep(jitter(PATIENCE)).await;
             continue;
         };
-        let mut waiting: std::collections::VecDeque<(Instant, Digest)> = Default::default();
+        let mut waiting: VecDeque<(Instant, Digest)> = VecDeque::new();
         let (mut epoch, mut slow) = (status.borrow().epoch, status.borrow().slow);
         loop {
             let due = waiting.front().map_or_else(far, |(at, _)| *at);

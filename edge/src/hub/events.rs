@@ -6,7 +6,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use async_nats::{HeaderMap, Message};
+use async_nats::{HeaderMap, HeaderValue, Message};
 use bus_schema::entry::Entry;
 use bus_schema::events::{Ephemeral, User};
 use bus_schema::streams::HEADER_TYPE;
@@ -31,7 +31,7 @@ pub(crate) enum Live {
 }
 
 fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get_last(name).map(|value| value.as_str())
+    headers.get_last(name).map(HeaderValue::as_str)
 }
 
 impl LiveEvent {

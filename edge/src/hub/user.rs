@@ -285,7 +285,7 @@ impl UserTask {
                             metrics::counter!("natter_hub_full_total").increment(1);
                         }
                     } else if let Command::Live(live) = command {
-                        self.pass_ephemeral(dm.id(), live.event);
+                        self.pass_ephemeral(dm.id(), &live.event);
                     }
                 }
             }
@@ -319,9 +319,9 @@ impl UserTask {
     }
 
     /// An undurable event of a DM nobody follows: straight to the sockets of both people here.
-    fn pass_ephemeral(&self, id: ConversationId, event: Live) {
+    fn pass_ephemeral(&self, id: ConversationId, event: &Live) {
         let Live::Ephemeral(Ephemeral::Typing(typing)) = event else { return };
-        let frame: Utf8Bytes = frames::dispatch(event::TYPING, &typing).into();
+        let frame: Utf8Bytes = frames::dispatch(event::TYPING, typing).into();
         for socket in self.sockets.values().filter(|socket| socket.known.contains(&id)) {
             socket.outbox.push(frame.clone());
         }

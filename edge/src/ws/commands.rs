@@ -58,7 +58,7 @@ impl Commands {
     pub(super) fn send(&self, send: Send) {
         if let Err(full) = self.sends.try_send(send) {
             let failure = Failure::new(Code::RateLimited, "too many waiting").retry_after_ms(1_000);
-            self.refuse_send(full.into_inner(), failure);
+            self.refuse_send(&full.into_inner(), failure);
         }
     }
 
@@ -75,7 +75,7 @@ impl Commands {
     }
 
     /// Refuses a SEND.
-    pub(super) fn refuse_send(&self, send: Send, why: Failure) {
+    pub(super) fn refuse_send(&self, send: &Send, why: Failure) {
         let nonce = Some(send.nonce.to_string());
         refuse(&self.outbox, op::SEND, send.conversation_id, nonce, why);
     }

@@ -127,11 +127,12 @@ pub(super) fn text_of(message: Option<Result<Message, axum::Error>>, max: usize)
         Some(Err(error)) => match error.into_inner().downcast::<tungstenite::Error>() {
             Ok(error) => match *error {
                 tungstenite::Error::Capacity(_) => Incoming::Bad(Close::TooLarge),
-                tungstenite::Error::Utf8(_) => Incoming::Bad(Close::BadFrame),
                 tungstenite::Error::Protocol(
                     tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
                 ) => Incoming::End,
-                tungstenite::Error::Protocol(_) => Incoming::Bad(Close::BadFrame),
+                tungstenite::Error::Utf8(_) | tungstenite::Error::Protocol(_) => {
+                    Incoming::Bad(Close::BadFrame)
+                }
                 _ => Incoming::End,
             },
             Err(_) => Incoming::End,

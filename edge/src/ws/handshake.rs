@@ -177,7 +177,9 @@ async fn join(
         outbox.push_sure(remove_frame(*id));
     }
     let replays = plan.replays;
-    replays.iter().for_each(|replay| outbox.lag(replay.lag));
+    for replay in &replays {
+        outbox.lag(replay.lag);
+    }
     let (known, awake) = (plan.known, plan.awake);
     let join = Join { outbox: outbox.clone(), known, awake, through, listing, notices };
     let mut command = UserCommand::Join(join);
@@ -185,15 +187,13 @@ async fn join(
     // The task may have retired since it was found; another takes its place.
     while let Err(returned) = handle.try_again(command).await {
         command = returned;
-        match edge.hub.user(edge, claims.sub).await {
-            Ok(again) => handle = again,
-            Err(_) => {
-                outbox.close(Close::Unavailable);
-                break;
-            }
-        }
+        let Ok(again) = edge.hub.user(edge, claims.sub).await else {
+            outbox.close(Close::Unavailable);
+            break;
+        };
+        handle = again;
     }
-    let writing = Writing::new(outbox.clone(), replays);
+    let writing = Writing::new(outbox.clone(), &replays);
     Identified { outbox, user: handle, account: claims.sub, session: claims.sid, writing }
 }
 

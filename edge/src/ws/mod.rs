@@ -34,6 +34,7 @@ const MESSAGE_BYTES: usize = 4 * limits::IDENTIFY_BYTES;
 const MAX_WRITE_BUFFER: usize = 1024 * 1024;
 
 /// Turns a request into a websocket.
+#[expect(clippy::unused_async, reason = "a handler is a future")]
 pub(crate) async fn upgrade(State(edge): State<Arc<Edge>>, request: WebSocketUpgrade) -> Response {
     let count = edge.sockets.fetch_add(1, Ordering::Relaxed);
     let counted = Counted(edge.clone());

@@ -107,7 +107,7 @@ pub(super) async fn run(
                     ));
                     let wait = u64::try_from(wait.as_millis()).unwrap_or(1_000) + 1;
                     let failure = Failure::new(Code::RateLimited, "too fast");
-                    commands.refuse_send(send, failure.retry_after_ms(wait));
+                    commands.refuse_send(&send, failure.retry_after_ms(wait));
                 } else {
                     commands.send(send);
                 }

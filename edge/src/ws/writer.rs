@@ -39,7 +39,7 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    pub(super) fn new(outbox: Arc<Outbox>, replays: Vec<Replay>) -> Self {
+    pub(super) fn new(outbox: Arc<Outbox>, replays: &[Replay]) -> Self {
         let budget = |replay: &Replay| (replay.id, Budget::new(replay.from_zero));
         let replaying = replays.iter().map(budget).collect();
         Self { outbox, replaying, left: limits::REPLAY_TOTAL }

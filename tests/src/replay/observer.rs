@@ -33,6 +33,8 @@ const HOPELESS: u32 = 100;
 enum End {
     /// As planned.
     Cut(Cut),
+    /// As planned, before RESUMED.
+    Broken,
     /// Not as planned.
     Lost,
     /// Nothing more is to come.
@@ -49,6 +51,7 @@ pub struct Observer {
     ledger: Ledger,
     edge: usize,
     pages_at_once: bool,
+    breaks_after: Option<u64>,
     connections: u64,
 }
 
@@ -64,6 +67,7 @@ impl Observer {
             ledger: Ledger::default(),
             edge: index,
             pages_at_once: true,
+            breaks_after: None,
             connections: 0,
         }
     }
@@ -94,6 +98,7 @@ impl Observer {
             match end {
                 End::Finished => return Ok(self.ledger),
                 End::Cut(cut) => self.stay_away(cut).await,
+                End::Broken => self.run.progress.broken.up(),
                 End::Lost if in_vain > HOPELESS => fail!("no connection gets to RESUMED"),
                 End::Lost => {
                     self.run.progress.lost.up();
@@ -164,10 +169,26 @@ impl Observer {
             }
             _ => {}
         }
+        if !session.is_resumed() {
+            return Ok(self.breaks_now().then_some(End::Broken));
+        }
+        self.breaks_after = None;
         if self.cuts.front().is_some_and(|cut| cut.at <= self.ledger.count) {
             return Ok(self.cuts.pop_front().map(End::Cut));
         }
         Ok(None)
+    }
+
+    /// Counts down the events before RESUMED, where that is planned to break.
+    fn breaks_now(&mut self) -> bool {
+        self.breaks_after = match self.breaks_after {
+            Some(0) => {
+                self.breaks_after = None;
+                return true;
+            }
+            left => left.map(|left| left - 1),
+        };
+        false
     }
 
     /// Pages what is owed. Returns false where it must be left for the next connection.
@@ -228,6 +249,7 @@ impl Observer {
 
     async fn stay_away(&mut self, cut: Cut) {
         self.pages_at_once = cut.pages_at_once;
+        self.breaks_after = cut.breaks_after;
         let progress = &self.run.progress;
         progress.cuts.up();
         let mut targets = self.run.targets.subscribe();

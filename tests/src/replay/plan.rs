@@ -17,6 +17,8 @@ pub struct Cut {
     pub polite: bool,
     /// On the next connection it pages a GAP at once; else after RESUMED.
     pub pages_at_once: bool,
+    /// Coming back breaks first, before RESUMED and after that many events.
+    pub breaks_after: Option<u64>,
 }
 
 /// One SIGKILL of one edge.
@@ -72,6 +74,7 @@ impl Plan {
                 away,
                 polite: random.random_bool(0.3),
                 pages_at_once: random.random_bool(0.5),
+                breaks_after: random.random_bool(0.3).then(|| random.random_range(0..300)),
             });
         }
         for cuts in &mut all {

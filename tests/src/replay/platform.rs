@@ -12,12 +12,13 @@ use serde_json::Value;
 
 use super::Run;
 use super::plan::{Kill, Plan};
-use crate::client::Api;
 use crate::eventually::{Seen, eventually};
 use crate::json::Look as _;
 use crate::stack::{self, Stack};
 use crate::{Context as _, Outcome, ensure, process};
 
+/// An edge that is there answers by then.
+const ASKED_WITHIN: Duration = Duration::from_secs(2);
 /// A killed edge is back by then.
 const BACK_WITHIN: Duration = Duration::from_secs(90);
 
@@ -98,11 +99,11 @@ fn kill_edge(pid: u64) -> Outcome {
 
 /// Waits until the edge is ready, once it has been seen away.
 async fn back(url: &str) -> Outcome {
-    let api = Api::new(url)?;
+    let http = reqwest::Client::builder().timeout(ASKED_WITHIN).build()?;
+    let ready = format!("{url}/readyz");
     let mut away = false;
     eventually("the edge is back", BACK_WITHIN, async || {
-        let asked = api.raw(reqwest::Method::GET, "/readyz", None, &[]).await;
-        let ready = asked.is_ok_and(|answer| answer.status == 200);
+        let ready = http.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success());
         away |= !ready;
         Ok(Seen::when(away && ready, if away { "not back yet" } else { "still there" }))
     })

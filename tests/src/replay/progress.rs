@@ -54,6 +54,8 @@ pub struct Progress {
     pub cuts: Count,
     /// Connections that observers lost otherwise.
     pub lost: Count,
+    /// Connections that observers broke on purpose before RESUMED.
+    pub broken: Count,
     /// Times an observer reached RESUMED with cursors.
     pub resumed: Count,
     /// GAPs that observers were sent.
@@ -85,6 +87,7 @@ impl Default for Progress {
             received: Count::default(),
             cuts: Count::default(),
             lost: Count::default(),
+            broken: Count::default(),
             resumed: Count::default(),
             gaps: Count::default(),
             paged: Count::default(),

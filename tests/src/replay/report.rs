@@ -39,15 +39,17 @@ impl Report {
         };
         fewer("messages", progress.sent(), input.messages());
         fewer("disconnects", progress.cuts.get(), options.reconnects);
+        fewer("resumes", progress.resumed.get(), options.reconnects);
         fewer("kills of an edge", progress.kills.get(), options.edge_kills);
         let conditions = format!(
-            "{} observers on {} edges, seed {}: {} planned disconnects, {} connections lost \
-             otherwise, {} resumed, {} gaps, {} entries paged; {} kills of an edge; {} sockets of \
+            "{} observers on {} edges, seed {}: {} planned disconnects, {} connections broken \
+             again before RESUMED, {} lost otherwise, {} resumed, {} gaps, {} entries paged; {} kills of an edge; {} sockets of \
              authors, {} messages repeated, {} refusals waited for",
             options.observers,
             run.edges.len(),
             options.seed,
             progress.cuts.get(),
+            progress.broken.get(),
             progress.lost.get(),
             progress.resumed.get(),
             progress.gaps.get(),
