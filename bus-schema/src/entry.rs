@@ -344,6 +344,17 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// This message as it is shown once it is deleted; other entries stay as they are.
+    pub fn emptied(mut self) -> Result<Self, Undecodable> {
+        if let Body::MessageCreate(message) = &mut self.body {
+            message.content = Content::deleted();
+            self.payload = shown_deleted(&self.payload)?;
+        }
+        Ok(self)
+    }
+}
+
 /// The payload of a message as it is shown once it is deleted: the same object, its content empty.
 pub fn shown_deleted(payload: &str) -> Result<String, Undecodable> {
     let Fields(mut fields) = serde_json::from_str(payload)?;

@@ -119,7 +119,7 @@ impl Fetches {
         let cell = self.0.lock().entry(key).or_default().clone();
         let fetched = cell
             .get_or_try_init(|| async move {
-                fetch::range(edge, place, Some(after), limit, min).await.map(Arc::new)
+                fetch::range(edge, place, Some(after), limit, min, false).await.map(Arc::new)
             })
             .await
             .cloned();

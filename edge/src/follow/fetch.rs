@@ -24,18 +24,20 @@ pub(crate) struct Fetched {
     pub(crate) membership: Option<Membership>,
 }
 
-/// Entries after a sequence, or the newest ones.
+/// Entries after a sequence, or the newest ones; with the membership at their end if asked for, which
+/// in a large channel is larger than they are.
 pub(crate) async fn range(
     edge: &Edge,
     place: LogSubject,
     after: Option<u64>,
     limit: u32,
     min: u64,
+    membership: bool,
 ) -> Result<Fetched, Failure> {
     let stream = edge.layout.stream_of(place);
     let fresh = Freshness { min: min.max(after.unwrap_or(0)), latest: false };
     let limit = limit.clamp(1, RANGE_MAX);
-    let request = RangeRequest { place, after, fresh, limit, membership: true };
+    let request = RangeRequest { place, after, fresh, limit, membership };
     let reply = edge.bus.call::<Range>(&Call::platform().stream(stream), &request).await?;
     if reply.through < fresh.min && !reply.more {
         return Err(Failure::unavailable());

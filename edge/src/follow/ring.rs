@@ -28,14 +28,31 @@ impl Ring {
         Self { from, items: VecDeque::new(), bytes: 0, max_items, max_bytes }
     }
 
-    /// Adds the next entry.
+    /// Adds the next entry. A deletion empties its message here too: whoever is replayed it later
+    /// sees it as everybody does from then on.
     pub(crate) fn push(&mut self, item: Arc<Item>) {
+        if let Body::MessageDelete(gone) = &item.entry.body {
+            self.empty(gone.message_id);
+        }
         self.bytes += item.entry.payload.len();
         self.items.push_back(item);
         while self.items.len() > self.max_items || self.bytes > self.max_bytes {
             let Some(old) = self.items.pop_front() else { break };
             self.bytes -= old.entry.payload.len();
             self.from = old.sequence();
+        }
+    }
+
+    fn empty(&mut self, id: EntryId) {
+        let found = self.items.binary_search_by_key(&id.sequence(), |item| item.sequence());
+        let Some(item) = found.ok().and_then(|index| self.items.get_mut(index)) else { return };
+        match item.entry.clone().emptied() {
+            Ok(entry) => {
+                self.bytes += entry.payload.len();
+                self.bytes -= item.entry.payload.len();
+                *item = Item::new(entry);
+            }
+            Err(error) => tracing::error!(%error, %id, "a message cannot be emptied"),
         }
     }
 
@@ -119,6 +136,8 @@ mod tests {
         let gone = MessageDelete { conversation_id: C, message_id: id(8), author_id: author };
         ring.push(item(9, Body::MessageDelete(gone)));
         assert_eq!(ring.target(id(8)), Target::Found { author, deleted: true });
+        let frame = ring.get(8).unwrap().frame();
+        assert!(frame.contains(r#""content":"""#), "{frame}");
     }
 
     proptest! {

@@ -43,7 +43,7 @@ pub(crate) async fn added(
 /// The newest valid entry before `since`. Where that is further back than is looked, the place
 /// right before `since`, which is no entry's but as good a cursor.
 async fn before(edge: &Edge, listed: &Listed, since: EntryId) -> Result<Option<EntryId>, Failure> {
-    let newest = fetch::range(edge, listed.place, None, LOOK_BACK, since.sequence()).await?;
+    let newest = fetch::range(edge, listed.place, None, LOOK_BACK, since.sequence(), false).await?;
     let found = newest.items.iter().rev().map(|item| item.entry.id).find(|id| *id < since);
     Ok(match found {
         Some(id) => Some(id),

@@ -18,6 +18,7 @@ use bus_schema::error::{Close, Failure};
 use bus_schema::events::Ephemeral;
 use bus_schema::frames::{self, event};
 use bus_schema::ids::{ConversationId, StreamIndex, UserId};
+use bus_schema::limits;
 use bus_schema::ops::Empty;
 use bus_schema::ops::channels::{ListConversations, Listed, ListedKind, Listing};
 use bus_schema::runtime::bus::jitter;
@@ -240,6 +241,10 @@ impl UserTask {
     }
 
     fn join(&mut self, join: Join) {
+        if self.sockets.len() >= limits::SOCKETS_PER_USER {
+            join.outbox.close(Close::RateLimited);
+            return;
+        }
         self.adopt(&join.listing);
         let socket = Socket {
             outbox: join.outbox.clone(),

@@ -172,9 +172,9 @@ async fn join(
             send_burst: edge.settings.send_burst,
         },
     };
-    outbox.push_sure(frames::dispatch(event::READY, &ready).into());
+    outbox.push_ready(frames::dispatch(event::READY, &ready).into());
     for id in cursors.keys().filter(|id| !plan.known.contains(id)) {
-        outbox.push_sure(remove_frame(*id));
+        outbox.push_ready(remove_frame(*id));
     }
     let replays = plan.replays;
     for replay in &replays {

@@ -96,6 +96,11 @@ impl Outbox {
         }
     }
 
+    /// Queues the answer to IDENTIFY, which has bounds of its own: READY and one frame a cursor.
+    pub(crate) fn push_ready(&self, frame: Utf8Bytes) {
+        self.push_within(frame, usize::MAX);
+    }
+
     /// Queues a profile unless it was among the last ones shown.
     pub(crate) fn push_profile(&self, hash: u64, frame: Utf8Bytes) {
         {

@@ -128,7 +128,7 @@ async fn gap(writer: &mut Writer, id: ConversationId, lag: Lag) -> Result<bool, 
     let newest = if unreadable {
         Err(Failure::unavailable())
     } else {
-        fetch::range(&edge, lag.place, None, limits::AFTER_GAP, lag.need).await
+        fetch::range(&edge, lag.place, None, limits::AFTER_GAP, lag.need, false).await
     };
     let (items, after, to) = match newest {
         Ok(range) => {

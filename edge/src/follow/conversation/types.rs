@@ -1,0 +1,67 @@
+//! What a conversation's task is asked, and what it answers.
+
+use std::sync::Arc;
+
+use bus_schema::error::Failure;
+use tokio::sync::oneshot;
+
+use crate::follow::item::Item;
+use crate::hub::events::LiveEvent;
+use crate::ws::outbox::{Lag, Outbox, SocketId};
+
+/// What a conversation is asked.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Start after `through` unless started; `empty` if it had no entry up to there.
+    Start { through: u64, empty: bool },
+    /// A live event of a DM, which has no subscription of its own.
+    Live(LiveEvent),
+    /// It has an entry at this sequence.
+    Hear(u64),
+    /// It may have entries we do not know of.
+    Doubt,
+    /// Entries for a socket after a position; attaches the socket once there are no more.
+    Pull(Pull),
+    /// A socket is gone.
+    Detach(SocketId),
+    /// Tell when this sequence is passed.
+    Await { sequence: u64, reply: oneshot::Sender<Passed> },
+}
+
+/// A request for entries.
+#[derive(Debug)]
+pub(crate) struct Pull {
+    pub(crate) lag: Lag,
+    pub(crate) limit: usize,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) reply: oneshot::Sender<Result<Pulled, Failure>>,
+}
+
+/// The answer to a [`Pull`].
+#[derive(Debug)]
+pub(crate) struct Pulled {
+    pub(crate) items: Vec<Arc<Item>>,
+    /// Every entry up to here is in the answers so far.
+    pub(crate) position: u64,
+    pub(crate) then: Then,
+}
+
+/// What follows an answer to a [`Pull`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// There are more: pull again.
+    More,
+    /// The socket is attached; everything later comes live.
+    Live,
+    /// The user is no member, or the channel is deleted.
+    Gone,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone)]
+pub(crate) enum Passed {
+    Valid(Arc<Item>),
+    Void,
+    /// It lies before what is remembered.
+    Unknown,
+}
