@@ -9,14 +9,15 @@
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig, OrderedError};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
 use async_nats::jetstream::context::PublishErrorKind;
 use axum::body::Bytes;
 use futures::StreamExt as _;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::bus::{Bus, jitter};
+use super::bus::{Bus, Status, jitter};
 use crate::entry::{Entry, Undecodable};
 use crate::ids::StreamIndex;
 use crate::streams::{HEADER_TYPE, LogStream};
@@ -160,6 +161,9 @@ pub struct Reader {
     last: u64,
     messages: Option<Ordered>,
     failures: u32,
+    status: watch::Receiver<Status>,
+    /// The connection that the consumer was made on.
+    epoch: u64,
 }
 
 /// Attempts to reopen before [`Reader::next`] gives up; with back-off about a minute.
@@ -168,7 +172,15 @@ const REOPEN_ATTEMPTS: u32 = 30;
 impl Reader {
     /// Starts after the sequence `after`. Connects at the first [`Reader::next`].
     pub fn open(bus: &Bus, stream: StreamIndex, after: u64) -> Self {
-        Self { bus: bus.clone(), stream, last: after, messages: None, failures: 0 }
+        Self {
+            status: bus.status(),
+            bus: bus.clone(),
+            stream,
+            last: after,
+            messages: None,
+            failures: 0,
+            epoch: 0,
+        }
     }
 
     /// The last sequence read, or where it started.
@@ -179,6 +191,9 @@ impl Reader {
     /// The next entry; waits for it as long as it takes. Cancel-safe.
     pub async fn next(&mut self) -> Result<Stored, ReadError> {
         loop {
+            if self.messages.is_none() {
+                self.epoch = self.status.borrow_and_update().epoch;
+            }
             let problem = match &mut self.messages {
                 None => match consume(&self.bus, self.stream, self.last).await {
                     Ok(messages) => {
@@ -187,8 +202,9 @@ impl Reader {
                     }
                     Err(error) => error,
                 },
-                Some(messages) => match messages.next().await {
-                    Some(Ok(message)) => {
+                Some(messages) => match either(messages, &mut self.status, self.epoch).await {
+                    None => ReadError("connected anew".to_owned()),
+                    Some(Some(Ok(message))) => {
                         self.failures = 0;
                         match self.read(&message) {
                             Ok(Some(stored)) => return Ok(stored),
@@ -196,8 +212,8 @@ impl Reader {
                             Err(error) => error,
                         }
                     }
-                    Some(Err(error)) => ReadError(error.to_string()),
-                    None => ReadError("the consumer ended".to_owned()),
+                    Some(Some(Err(error))) => ReadError(error.to_string()),
+                    Some(None) => ReadError("the consumer ended".to_owned()),
                 },
             };
             self.messages = None;
@@ -232,6 +248,25 @@ impl Reader {
             kind: kind.map(|k| k.as_str().to_owned()),
             payload: message.payload.clone(),
         }))
+    }
+}
+
+/// The next message, or nothing once the connection was made anew: a server that has restarted no
+/// longer has the consumer, and its silence alone would take half a minute to be noticed.
+async fn either(
+    messages: &mut Ordered,
+    status: &mut watch::Receiver<Status>,
+    epoch: u64,
+) -> Option<Option<Result<async_nats::jetstream::Message, OrderedError>>> {
+    let anew = async {
+        // Without a sender there is no connection left to come back.
+        if status.wait_for(|now| now.connected && now.epoch != epoch).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        message = messages.next() => Some(message),
+        () = anew => None,
     }
 }
 

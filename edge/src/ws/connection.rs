@@ -37,19 +37,24 @@ pub(super) async fn run(edge: Arc<Edge>, mut socket: WebSocket) {
     };
     let (outbox, user) = (ready.outbox.clone(), ready.user.clone());
     let session = edge.sessions.watch(ready.session);
-    let (sink, stream) = socket.split();
+    let (sink, mut stream) = socket.split();
     let written = Shutdown::new();
     let writing = tokio::spawn(writer::run(edge.clone(), sink, ready.writing, written.clone()));
     let connection =
         reader::Connection { edge, outbox: outbox.clone(), account: ready.account, written };
-    let why = reader::run(connection, stream, session).await;
-    if let Some(why) = why {
-        outbox.close(why);
-    } else {
-        // The peer has gone: there is nobody to write to.
-        writing.abort();
+    let why = reader::run(connection, &mut stream, session).await;
+    let gone = Close::Unavailable;
+    outbox.close(why.unwrap_or(gone));
+    // What was sent and not read would have the connection reset, and the close frame with it.
+    let rest = async { while let Some(Ok(_)) = stream.next().await {} };
+    let written = async {
+        let _ = writing.await;
+        tokio::time::sleep(CLOSE_WRITE).await;
+    };
+    tokio::select! {
+        () = rest => {}
+        () = written => {}
     }
-    let _ = writing.await;
     user.send(UserCommand::Leave(outbox.id)).await;
 }
 

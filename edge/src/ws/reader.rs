@@ -60,7 +60,7 @@ const SILENCE: Duration = Duration::from_millis(2 * limits::HEARTBEAT_MS);
 /// Reads until the socket must be closed, or is (nothing).
 pub(super) async fn run(
     connection: Connection,
-    mut stream: SplitStream<WebSocket>,
+    stream: &mut SplitStream<WebSocket>,
     mut session: SessionWatch,
 ) -> Option<Close> {
     let Connection { edge, outbox, account, written } = connection;
