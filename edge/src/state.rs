@@ -100,12 +100,28 @@ impl Edge {
 }
 
 /// Fetches under way, so that many who missed the same entries cost one request.
-#[derive(Default)]
-pub(crate) struct Fetches(parking_lot::Mutex<HashMap<FetchKey, Arc<OnceCell<Arc<Fetched>>>>>);
+pub(crate) struct Fetches {
+    shared: parking_lot::Mutex<HashMap<FetchKey, Arc<OnceCell<Arc<Fetched>>>>>,
+    turns: Semaphore,
+}
+
+/// Fetches by followers under way at once.
+const FETCHES: usize = 64;
+
+impl Default for Fetches {
+    fn default() -> Self {
+        Self { shared: parking_lot::Mutex::default(), turns: Semaphore::new(FETCHES) }
+    }
+}
 
 type FetchKey = (LogSubject, u64, u32, u64);
 
 impl Fetches {
+    /// A follower's turn to fetch; nothing once the edge has ended.
+    pub(crate) async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
+    }
+
     /// Entries after a sequence; shared with everybody who asks for the same meanwhile.
     pub(crate) async fn range(
         &self,
@@ -116,7 +132,7 @@ impl Fetches {
         min: u64,
     ) -> Result<Arc<Fetched>, Failure> {
         let key = (place, after, limit, min);
-        let cell = self.0.lock().entry(key).or_default().clone();
+        let cell = self.shared.lock().entry(key).or_default().clone();
         let fetched = cell
             .get_or_try_init(|| async move {
                 fetch::range(edge, place, Some(after), limit, min, false).await.map(Arc::new)
@@ -124,7 +140,7 @@ impl Fetches {
             .await
             .cloned();
         // Whoever is done first takes it off the table; those who hold the cell still share it.
-        self.0.lock().remove(&key);
+        self.shared.lock().remove(&key);
         fetched
     }
 }

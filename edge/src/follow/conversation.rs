@@ -174,6 +174,11 @@ impl Conversation {
     fn start(&mut self, through: u64, empty: bool) {
         if self.follower.position().is_none() {
             self.follower.start(through, empty);
+            if self.membership.is_none() {
+                // Learned now, and not with the first entry: live chat must go on when no history
+                // worker answers then.
+                self.follower.doubt();
+            }
             let settings = &self.edge.settings;
             self.ring = Ring::new(through, settings.ring_entries, settings.ring_bytes);
         }

@@ -74,7 +74,10 @@ async fn until_answered(
     let mut failures = 0;
     let Asked { after, limit, min, membership } = asked;
     while !found.is_closed() {
-        match fetch::range(edge, place, after, limit, min, membership).await {
+        let turn = edge.fetches.turn().await;
+        let answer = fetch::range(edge, place, after, limit, min, membership).await;
+        drop(turn);
+        match answer {
             Ok(range) => return Some(Found::Range(range)),
             Err(failure) => {
                 failures += 1;
