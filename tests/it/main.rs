@@ -7,6 +7,7 @@
 
 mod api;
 mod gateway;
+mod permissions;
 mod state;
 mod strain;
 mod support;

@@ -207,7 +207,7 @@ impl Member {
 }
 
 /// Has the product create its secrets, and reads the public keys for the NATS server.
-fn secrets(directory: &Path) -> Outcome<Vec<(String, String)>> {
+pub fn secrets(directory: &Path) -> Outcome<Vec<(String, String)>> {
     let output = Command::new(locate::binary("natter-workers")?)
         .args(["secrets", "--dir"])
         .arg(directory)
