@@ -6,6 +6,7 @@
 //! Leaves out what the tasks do: `follow::conversation` and `user`.
 
 pub(crate) mod events;
+pub(crate) mod handle;
 mod show;
 pub(crate) mod user;
 
@@ -23,7 +24,7 @@ use tokio::sync::mpsc;
 use crate::follow::conversation::{COMMANDS, Command, Conversation};
 use crate::state::Edge;
 use crate::ws::outbox::SocketId;
-use user::{UserCommand, UserHandle};
+use handle::{UserCommand, UserHandle};
 
 /// A way to reach a conversation's task.
 pub(crate) type ConversationHandle = mpsc::Sender<Command>;

@@ -16,7 +16,7 @@ use futures::StreamExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{handshake, reader, writer};
-use crate::hub::user::UserCommand;
+use crate::hub::handle::UserCommand;
 use crate::state::Edge;
 
 /// How long a close frame may take to be written.

@@ -25,7 +25,7 @@ use super::writer::{Replay, Writing};
 use crate::conversations::{self, View};
 use crate::follow::conversation::{Command, remove_frame};
 use crate::hub::StartBy;
-use crate::hub::user::{Join, UserCommand, UserHandle};
+use crate::hub::handle::{Join, UserCommand, UserHandle};
 use crate::state::Edge;
 
 /// A socket that has identified.

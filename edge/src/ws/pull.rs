@@ -26,6 +26,8 @@ use crate::hub::StartBy;
 const BATCH: usize = 100;
 /// How long one pull may take.
 const PATIENCE: Duration = Duration::from_secs(6);
+/// How long a conversation that could not be pulled is put off.
+const AGAIN: Duration = Duration::from_millis(500);
 /// Failed pulls of one replay before it gets a GAP instead.
 const ATTEMPTS: u32 = 3;
 
@@ -62,17 +64,22 @@ pub(super) async fn pull(writer: &mut Writer, lag: Lag) -> Result<bool, End> {
         Ok(pulled) => take(writer, id, lag, pulled).await,
         Err(failure) => {
             tracing::debug!(%failure, conversation = %id, "pulling again");
-            if let Some(budget) = writer.budget(id) {
-                budget.failures += 1;
-            }
-            let (outbox, wait) = (writer.outbox.clone(), jitter(Duration::from_millis(500)));
-            tokio::spawn(async move {
-                sleep(wait).await;
-                outbox.lag(lag);
-            });
+            try_later(writer, id, lag);
             Ok(false)
         }
     }
+}
+
+/// Puts a conversation off for a moment.
+fn try_later(writer: &mut Writer, id: ConversationId, lag: Lag) {
+    if let Some(budget) = writer.budget(id) {
+        budget.failures += 1;
+    }
+    let (outbox, wait) = (writer.outbox.clone(), jitter(AGAIN));
+    tokio::spawn(async move {
+        sleep(wait).await;
+        outbox.lag(lag);
+    });
 }
 
 async fn ask(writer: &Writer, lag: Lag, limit: usize) -> Result<Pulled, Failure> {
@@ -139,14 +146,7 @@ async fn gap(writer: &mut Writer, id: ConversationId, lag: Lag) -> Result<bool, 
         }
         Err(failure) if !unreadable => {
             tracing::debug!(%failure, conversation = %id, "the newest entries cannot be read");
-            if let Some(budget) = writer.budget(id) {
-                budget.failures += 1;
-            }
-            let (outbox, wait) = (writer.outbox.clone(), jitter(Duration::from_millis(500)));
-            tokio::spawn(async move {
-                sleep(wait).await;
-                outbox.lag(lag);
-            });
+            try_later(writer, id, lag);
             return Ok(false);
         }
         // What cannot be read now is a GAP up to where this conversation is known to reach.
