@@ -273,6 +273,9 @@ pub enum Undecodable {
     /// Not the JSON of its kind.
     #[error("bad payload: {0}")]
     Json(#[from] serde_json::Error),
+    /// It is no object, or names its own place or time.
+    #[error("no object, or with an id or time of its own")]
+    Reserved,
     /// It names another conversation than its subject.
     #[error("names another conversation than its subject")]
     Misplaced,
@@ -314,6 +317,11 @@ impl Entry {
     ) -> Result<Self, Undecodable> {
         if Some(body.conversation()) != place.conversation() {
             return Err(Undecodable::Misplaced);
+        }
+        // `id` and `at` are put in front of the payload's own members: what is no object, or has
+        // these itself, would make another frame of it.
+        if !payload.starts_with('{') || serde_json::from_str::<Reserved>(payload)?.is_used() {
+            return Err(Undecodable::Reserved);
         }
         Ok(Self { id, at, body, payload: payload.to_owned() })
     }
@@ -364,6 +372,21 @@ pub fn shown_deleted(payload: &str) -> Result<String, Undecodable> {
         }
     }
     Ok(serde_json::to_string(&Fields(fields))?)
+}
+
+/// The members of an event that are the log's to say.
+#[derive(Deserialize)]
+struct Reserved {
+    #[serde(default)]
+    id: Option<de::IgnoredAny>,
+    #[serde(default)]
+    at: Option<de::IgnoredAny>,
+}
+
+impl Reserved {
+    const fn is_used(&self) -> bool {
+        self.id.is_some() || self.at.is_some()
+    }
 }
 
 /// A JSON object whose members keep their order and their text.

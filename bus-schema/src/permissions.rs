@@ -91,7 +91,9 @@ impl BusUser {
         let mut add = |subjects: &[&str]| all.extend(subjects.iter().map(|s| (*s).to_owned()));
         match self {
             Self::Edge => {
-                add(&["log.*.c.*", "log.*.d.>", subjects::EPHEMERAL_ALL, ops::ALL_REQUESTS]);
+                add(&["log.*.c.*", "log.*.d.>", ops::ALL_REQUESTS]);
+                // Not all of `ev.eph.>`: digests, floors and revocations are the workers' word.
+                add(&["ev.eph.*.c.*", "ev.eph.*.d.>", "ev.eph.*.u.*", subjects::EDGES]);
                 add(&READ_LOG);
                 add(&["$JS.FC.*.>"]);
             }
@@ -145,8 +147,9 @@ impl BusUser {
         }
         let mut all = Vec::new();
         for stream in [DEAD.to_owned(), format!("KV_{LEASES}")] {
-            all.push(format!("$JS.API.CONSUMER.CREATE.{stream}"));
-            all.push(format!("$JS.API.CONSUMER.CREATE.{stream}.>"));
+            all.push(format!("$JS.API.CONSUMER.*.{stream}"));
+            all.push(format!("$JS.API.CONSUMER.*.{stream}.>"));
+            all.push(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.>"));
             all.push(format!("$JS.API.STREAM.PURGE.{stream}"));
         }
         all

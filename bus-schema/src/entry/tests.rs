@@ -55,3 +55,14 @@ fn content_that_breaks_the_rules_is_undecodable() {
     let json = r#"{"conversation_id":"7","author_id":"9","content":""}"#;
     assert!(matches!(message(json), Err(Undecodable::Json(_))));
 }
+
+#[test]
+fn payloads_cannot_say_what_is_the_logs_to_say() {
+    for json in [
+        r#"["7","9","hi",null,"n1"]"#,
+        r#"{"id":"99","conversation_id":"7","author_id":"9","content":"x"}"#,
+        r#"{"conversation_id":"7","author_id":"9","content":"x","at":"2015-01-01T00:00:00Z"}"#,
+    ] {
+        assert!(matches!(message(json), Err(Undecodable::Reserved)), "{json}");
+    }
+}

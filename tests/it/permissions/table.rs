@@ -51,8 +51,6 @@ pub(crate) const USERS: [Row; 7] = [
             READING_THE_LOG,
             &["log.1.c.513", "log.2.d.4.9.258"],
             &["ev.eph.1.c.513", "ev.eph.2.d.4.9.258", "ev.eph.255.u.255", "ev.eph.edges"],
-            // Its permission is all of `ev.eph.>`, so these, which it never says, are granted too.
-            &["ev.eph.sessions", "ev.eph.profiles", "ev.eph.digest.0", "ev.eph.floor.0"],
             &["svc.auth.sign_in", "svc.auth.keys", "svc.profiles.get", "svc.channels.access"],
             &["svc.history.0.range"],
         ],
