@@ -134,11 +134,17 @@ impl Host {
         let handler = Arc::new(handler);
         self.loops.spawn(async move {
             let mut running = JoinSet::new();
+            let mut stopping = false;
             loop {
                 let request = tokio::select! {
                     request = endpoint.next() => request,
                     Some(_) = running.join_next() => continue,
-                    () = shutdown.requested() => break,
+                    () = shutdown.requested(), if !stopping => {
+                        // Ends the subscription; what it has buffered is still served.
+                        stopping = true;
+                        let _ = endpoint.stop().await;
+                        continue;
+                    }
                 };
                 let (Some(request), Ok(permit)) = (request, permits.clone().acquire_owned().await)
                 else {
@@ -150,7 +156,6 @@ impl Host {
                     drop(permit);
                 });
             }
-            let _ = endpoint.stop().await;
             while running.join_next().await.is_some() {}
         });
         Ok(())
