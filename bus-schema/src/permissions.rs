@@ -27,11 +27,13 @@ pub enum BusUser {
     Persister,
     /// The setup role.
     Setup,
+    /// A person who looks after the platform, with the `nats` command: looks, and changes nothing.
+    Operator,
 }
 
 impl BusUser {
     /// Every user.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Edge,
         Self::Auth,
         Self::Profiles,
@@ -39,6 +41,7 @@ impl BusUser {
         Self::History,
         Self::Persister,
         Self::Setup,
+        Self::Operator,
     ];
 
     /// Its name: of its key file, in its inbox prefix.
@@ -51,6 +54,7 @@ impl BusUser {
             Self::History => "history",
             Self::Persister => "persister",
             Self::Setup => "setup",
+            Self::Operator => "operator",
         }
     }
 
@@ -70,7 +74,7 @@ impl BusUser {
             Self::Profiles => Some(Service::Profiles),
             Self::Channels => Some(Service::Channels),
             Self::History => Some(Service::History),
-            Self::Edge | Self::Persister | Self::Setup => None,
+            Self::Edge | Self::Persister | Self::Setup | Self::Operator => None,
         }
     }
 
@@ -135,6 +139,13 @@ impl BusUser {
                 "$JS.API.STREAM.LIST",
                 "$JS.API.STREAM.CREATE.*",
                 "$JS.API.STREAM.UPDATE.*",
+            ]),
+            Self::Operator => add(&[
+                "$SRV.>",
+                "$JS.API.INFO",
+                "$JS.API.STREAM.INFO.*",
+                "$JS.API.STREAM.NAMES",
+                "$JS.API.STREAM.LIST",
             ]),
         }
         all

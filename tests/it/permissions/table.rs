@@ -44,7 +44,7 @@ const READING_THE_LOG: &[&str] = &[
 const LOOKING_AT_THE_LOG: &[&str] = &["$JS.API.INFO", "$JS.API.STREAM.INFO.LOG_0"];
 
 /// Every user. `tests/it/permissions.rs` fails when the product has one that is not here.
-pub(crate) const USERS: [Row; 7] = [
+pub(crate) const USERS: [Row; 8] = [
     Row {
         name: "edge",
         says: &[
@@ -112,6 +112,15 @@ pub(crate) const USERS: [Row; 7] = [
         ],
         hears: &[],
     },
+    Row {
+        name: "operator",
+        says: &[
+            LOOKING_AT_THE_LOG,
+            &["$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST"],
+            &["$SRV.PING", "$SRV.STATS.natter-auth"],
+        ],
+        hears: &[],
+    },
 ];
 
 /// What nobody may publish to. Inboxes are tried beside these.
@@ -151,7 +160,6 @@ pub(crate) const NOBODY_SAYS: &[&str] = &[
     "$JS.ACK.LOG_0.reader.1.1.1.1.1",
     "$KV.another.0",
     "$SYS.REQ.SERVER.PING",
-    "$SRV.PING",
     "log.1",
     "anything.else",
 ];
