@@ -5,7 +5,6 @@
 //! workers' are left to whose they are.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use bus_schema::runtime::settings::{BusSettings, LogSettings};
 use serde::{Deserialize, Serialize};
@@ -17,6 +16,7 @@ use crate::roles::history::HistorySettings;
 use crate::roles::persister::PersisterSettings;
 use crate::roles::profiles::ProfilesSettings;
 use crate::roles::setup::SetupSettings;
+use crate::store::settings::StoreSettings;
 
 /// All of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -42,20 +42,6 @@ pub struct Settings {
     pub persister: PersisterSettings,
     /// The streams.
     pub setup: SetupSettings,
-}
-
-/// `[store]`: where data is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StoreSettings {
-    /// Directory of the embedded store.
-    pub embedded: PathBuf,
-}
-
-impl Default for StoreSettings {
-    fn default() -> Self {
-        Self { embedded: PathBuf::from("natter-data") }
-    }
 }
 
 /// `[workers]`: the process.

@@ -72,7 +72,7 @@ async fn run_process(
     let address = settings.workers.admin_listen;
     let listener =
         TcpListener::bind(address).await.map_err(|error| RunError::Admin(address, error))?;
-    let stores = Stores::open(&settings.store.embedded).await?;
+    let stores = Stores::open(&settings.store).await?;
     let serving = Arc::new(Serving::new(&chosen));
     let readiness: Readiness = {
         let serving = Arc::clone(&serving);

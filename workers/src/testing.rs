@@ -1,6 +1,9 @@
-//! A nats-server of a test's own, with the platform's users and what each may do.
+//! The servers that tests need: those of the cluster stores, shared by all tests ([`cluster`]), and a
+//! nats-server of a test's own, with the platform's users and what each may do.
 //!
 //! Invariant: fresh, on a free port, killed when dropped; its log is shown when it does not start.
+
+pub(crate) mod cluster;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -140,10 +140,10 @@ async fn execute_command(
 /// The store, which a mistyped directory must not bring into being.
 async fn open(settings: &Settings) -> Result<Stores, CommandError> {
     let directory = &settings.store.embedded;
-    if !directory.join("people.db").is_file() {
+    if !settings.store.is_cluster() && !directory.join("people.db").is_file() {
         return Err(CommandError::NoStore(directory.clone()));
     }
-    Ok(Stores::open(directory).await?)
+    Ok(Stores::open(&settings.store).await?)
 }
 
 #[cfg(test)]

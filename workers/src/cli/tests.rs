@@ -102,7 +102,7 @@ async fn a_mistyped_directory_makes_no_store() {
 async fn users_and_invitations() {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(dir.path());
-    let stores = Stores::open(dir.path()).await.unwrap();
+    let stores = Stores::embedded(dir.path()).await.unwrap();
     assert_eq!(mode(&dir.path().join("people.db")), 0o600);
     let user = bus_schema::events::User {
         id: bus_schema::ids::UserId(7),

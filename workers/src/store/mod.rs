@@ -1,9 +1,10 @@
 //! What the workers keep: one trait per aggregate, backends behind them, one conformance suite each.
 //!
-//! Invariant: a role sees only the traits; drivers are named only below `embedded` (and, later,
-//! `cluster`). Every backend passes the suite in `conformance`, without exceptions.
+//! Invariant: a role sees only the traits; drivers are named only below `embedded` and
+//! `cluster`. Every backend passes the suite in `conformance`, without exceptions.
 
 pub mod channels;
+pub mod cluster;
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod embedded;
@@ -11,6 +12,7 @@ pub mod history;
 pub mod invites;
 pub mod keys;
 pub mod sessions;
+pub mod settings;
 pub mod users;
 
 use std::error::Error;
@@ -19,6 +21,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bus_schema::error::{Code, Failure};
+
+use self::settings::StoreSettings;
 
 /// What kind of failure a store met; callers branch on this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,15 +99,25 @@ pub struct Stores {
 }
 
 impl Stores {
+    /// Opens the backend that the settings name. What is reached over the network is reached when
+    /// it is first needed, so that a server that is away holds back only what needs it.
+    pub async fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
+        if settings.is_cluster() {
+            cluster::open(settings)
+        } else {
+            Self::embedded(&settings.embedded).await
+        }
+    }
+
     /// Opens the embedded backend in `directory`, which is made if it is not there.
-    pub async fn open(directory: &Path) -> Result<Self, StoreError> {
+    pub async fn embedded(directory: &Path) -> Result<Self, StoreError> {
         let directory = directory.to_owned();
-        tokio::task::spawn_blocking(move || Self::open_blocking(&directory))
+        tokio::task::spawn_blocking(move || Self::embedded_blocking(&directory))
             .await
             .map_err(|e| StoreError::new(StoreErrorKind::Unavailable, e))?
     }
 
-    fn open_blocking(directory: &Path) -> Result<Self, StoreError> {
+    fn embedded_blocking(directory: &Path) -> Result<Self, StoreError> {
         use std::os::unix::fs::DirBuilderExt as _;
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|e| {
             let why = format!("cannot make {}: {e}", directory.display());

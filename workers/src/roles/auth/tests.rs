@@ -49,7 +49,7 @@ impl World {
         let server = NatsServer::start().await;
         let mut settings = Settings { auth: auth.clone(), ..Settings::default() };
         settings.store.embedded = server.directory.path().join("store");
-        let stores = Stores::open(&settings.store.embedded).await.unwrap();
+        let stores = Stores::embedded(&settings.store.embedded).await.unwrap();
         let bus = server.connect(BusUser::Auth).await;
         let shutdown = Shutdown::new();
         let (probe, stop) = (bus.clone(), shutdown.clone());
@@ -293,7 +293,7 @@ async fn rates_are_limited() {
 #[tokio::test]
 async fn two_workers_are_one() {
     let world = World::new(cheap()).await;
-    let stores = Stores::open(&PathBuf::from(&world.settings.store.embedded)).await.unwrap();
+    let stores = Stores::embedded(&PathBuf::from(&world.settings.store.embedded)).await.unwrap();
     let bus = world.server.connect(BusUser::Auth).await;
     let (probe, stop) = (bus.clone(), world.shutdown.clone());
     let other = tokio::spawn(async move { super::run(bus, stores, &cheap(), stop).await });

@@ -165,7 +165,7 @@ mod tests {
 
     async fn tokens() -> Tokens {
         let dir = tempfile::tempdir().unwrap();
-        let stores = Stores::open(dir.path()).await.unwrap();
+        let stores = Stores::embedded(dir.path()).await.unwrap();
         let tokens = Tokens::load(&*stores.keys).await.unwrap();
         let again = Tokens::load(&*stores.keys).await.unwrap();
         assert_eq!(tokens.public, again.public);

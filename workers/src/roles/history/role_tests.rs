@@ -43,7 +43,7 @@ impl Bench {
         let nats = NatsServer::start().await;
         let setup = nats.connect(BusUser::Setup).await;
         set_up(&setup, &SetupSettings::default()).await.unwrap();
-        let stores = Stores::open(&nats.directory.path().join("store")).await.unwrap();
+        let stores = Stores::embedded(&nats.directory.path().join("store")).await.unwrap();
         let (writer, edge) =
             (nats.connect(BusUser::Channels).await, nats.connect(BusUser::Edge).await);
         Self { nats, stores, writer, edge }

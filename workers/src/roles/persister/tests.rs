@@ -33,7 +33,7 @@ impl Bench {
         let nats = NatsServer::start().await;
         let setup = nats.connect(BusUser::Setup).await;
         set_up(&setup, &SetupSettings::default()).await.unwrap();
-        let stores = Stores::open(&nats.directory.path().join("store")).await.unwrap();
+        let stores = Stores::embedded(&nats.directory.path().join("store")).await.unwrap();
         let channels = nats.connect(BusUser::Channels).await;
         Self { nats, stores, channels }
     }

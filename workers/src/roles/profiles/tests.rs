@@ -52,7 +52,7 @@ struct World {
 impl World {
     async fn new(workers: usize, settings: ProfilesSettings) -> Self {
         let server = NatsServer::start().await;
-        let stores = Stores::open(&server.directory.path().join("store")).await.unwrap();
+        let stores = Stores::embedded(&server.directory.path().join("store")).await.unwrap();
         for id in 1..=5 {
             let user = profile(id, 1, "first").user;
             let account = Account::new(user, None, Timestamp::now());
