@@ -12,7 +12,7 @@ use crate::text::{AvatarUrl, ChannelName, Content, DisplayName, Nonce, Username}
 use crate::timestamp::Timestamp;
 
 /// A person's or bot's profile.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct User {
     /// The account.
     pub id: UserId,
@@ -260,7 +260,7 @@ pub struct Revoked {
 }
 
 /// A profile as caches see it: a higher version replaces a lower one, never the other way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct VersionedUser {
     /// Rises with every change of the profile.
     pub version: u64,

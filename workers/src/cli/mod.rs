@@ -4,6 +4,7 @@
 //! running processes must know of it they read from the store. What a command prints once (a
 //! password, an invitation) is printed nowhere else.
 
+mod copy;
 mod invite;
 pub(crate) mod secrets;
 mod user;
@@ -16,6 +17,7 @@ use bus_schema::permissions;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
+pub use self::copy::CopyCommand;
 pub use self::invite::InviteCommand;
 pub use self::user::UserCommand;
 use crate::config::Settings;
@@ -52,6 +54,8 @@ pub enum Command {
     /// Invitations to register
     #[command(subcommand)]
     Invite(InviteCommand),
+    /// Copy everything to another store, while the platform is stopped
+    Copy(CopyCommand),
     /// Make what is missing of the keys with which edges and workers connect to NATS
     Secrets {
         /// Where they are kept
@@ -132,6 +136,7 @@ async fn execute_command(
         Command::Invite(command) => {
             invite::execute(command, &*open(settings).await?.invites, out).await
         }
+        Command::Copy(command) => copy::execute(command, settings, out).await,
         Command::Secrets { dir } => secrets::make(&dir),
         Command::Permissions => Ok(write!(out, "{}", permissions::accounts_conf())?),
     }

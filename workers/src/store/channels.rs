@@ -44,7 +44,7 @@ pub(crate) struct ChannelRecord {
 }
 
 /// A member, as the document has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Member {
     /// Who.
     pub(crate) user: UserId,

@@ -60,7 +60,7 @@ pub struct MessageRecord {
 }
 
 /// The last edit of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EditRecord {
     /// Its stream sequence.
     pub seq: u64,

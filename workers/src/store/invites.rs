@@ -11,7 +11,7 @@ use super::StoreError;
 pub(crate) type InviteHash = [u8; 32];
 
 /// A stored invitation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct InviteRecord {
     pub(crate) hash: InviteHash,
     /// Shown to operators, and how they name it.

@@ -20,6 +20,9 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
+    /// Every purpose.
+    pub(crate) const ALL: [Self; 2] = [Self::AccessTokens, Self::RefreshTokens];
+
     /// Its name in a store.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -30,7 +33,7 @@ impl Purpose {
 }
 
 /// A secret key.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct KeyRecord {
     /// Names it; unique for its purpose.
     pub(crate) kid: String,

@@ -13,6 +13,7 @@ pub mod invites;
 pub mod keys;
 pub mod sessions;
 pub mod settings;
+pub(crate) mod transfer;
 pub mod users;
 
 use std::error::Error;
@@ -118,11 +119,8 @@ impl Stores {
     }
 
     fn embedded_blocking(directory: &Path) -> Result<Self, StoreError> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|e| {
-            let why = format!("cannot make {}: {e}", directory.display());
-            StoreError::new(StoreErrorKind::Unavailable, why)
-        })?;
+        embedded::make_directory(directory)?;
+        embedded::transfer::usable(directory)?;
         let people = embedded::people::open(directory)?;
         Ok(Self {
             users: Arc::new(embedded::users::Users(people.clone())),
@@ -131,7 +129,7 @@ impl Stores {
             invites: Arc::new(embedded::invites::Invites(people)),
             channels: Arc::new(embedded::channels::EmbeddedChannels::open(directory)?),
             history: Arc::new(embedded::history::SqliteHistory::open(
-                &directory.join("history.db"),
+                &directory.join(embedded::history::FILE),
             )?),
         })
     }

@@ -19,7 +19,7 @@ pub(crate) type TokenHash = [u8; 32];
 pub(crate) const REPEATS_PER_SESSION: usize = 16;
 
 /// A live session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SessionRecord {
     pub(crate) id: SessionId,
     pub(crate) user: UserId,

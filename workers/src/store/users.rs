@@ -14,7 +14,7 @@ use bus_schema::timestamp::Timestamp;
 use super::StoreError;
 
 /// A stored account.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Account {
     pub(crate) profile: VersionedUser,
     /// A PHC string; none for who cannot sign in with a password.

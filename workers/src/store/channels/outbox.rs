@@ -75,7 +75,7 @@ pub(crate) enum Committed {
 }
 
 /// A log entry, committed with its change and waiting to be published.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct OutboxItem {
     /// The revision of its change.
     pub(crate) revision: u64,

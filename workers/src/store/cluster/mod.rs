@@ -7,6 +7,7 @@
 pub mod cassandra;
 pub mod mongodb;
 pub mod redis;
+pub(crate) mod transfer;
 
 use super::settings::StoreSettings;
 use super::{StoreError, StoreErrorKind, Stores};

@@ -5,4 +5,5 @@ pub(crate) mod history;
 pub(crate) mod invites;
 pub(crate) mod keys;
 pub(crate) mod sessions;
+pub(crate) mod transfer;
 pub(crate) mod users;

@@ -6,6 +6,7 @@
 
 mod dms;
 mod rows;
+pub(super) mod transfer;
 
 use std::path::Path;
 
@@ -23,8 +24,10 @@ use crate::store::channels::{
     Opening, Outbox, OutboxItem, OwnChannel, OwnDm,
 };
 
+/// Its file in the directory.
+pub(super) const FILE: &str = "channels.db";
 /// The schema, by version.
-const MIGRATIONS: &[&str] = &[include_str!("channels/schema_1.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("channels/schema_1.sql")];
 
 /// Channels and DMs in one SQLite file.
 #[derive(Debug, Clone)]
@@ -35,7 +38,7 @@ pub(crate) struct EmbeddedChannels {
 impl EmbeddedChannels {
     /// Opens or creates `channels.db` in a directory. Blocks the thread.
     pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let db = Db::open(&directory.join("channels.db"), Durability::Full, MIGRATIONS)?;
+        let db = Db::open(&directory.join(FILE), Durability::Full, MIGRATIONS)?;
         Ok(Self { db })
     }
 }

@@ -126,6 +126,24 @@ fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<(), Store
         .map_err(|e| StoreError::new(StoreErrorKind::Unavailable, e))
 }
 
+/// A connection that has the database to itself until it is closed: it fails while anybody else has
+/// it open, and nobody else can open it meanwhile. Blocks the thread.
+pub(super) fn exclusive(
+    path: &Path,
+    durability: Durability,
+    migrations: &[&str],
+) -> Result<Connection, StoreError> {
+    let open = || {
+        let mut connection = connect_as(path, durability, Sharing::Alone)?;
+        migrate(&mut connection, migrations)?;
+        Ok(connection)
+    };
+    open().map_err(|error: StoreError| {
+        let why = format!("cannot have {} to itself: {error}", path.display());
+        StoreError::new(error.kind, why)
+    })
+}
+
 /// SQLite gives its other files the mode of the first one.
 fn create_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -133,11 +151,33 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     options.write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
 }
 
+/// Who else may have the database open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    /// Anybody.
+    Shared,
+    /// Nobody.
+    Alone,
+}
+
 fn connect(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+    connect_as(path, durability, Sharing::Shared)
+}
+
+fn connect_as(
+    path: &Path,
+    durability: Durability,
+    sharing: Sharing,
+) -> Result<Connection, StoreError> {
     create_private(path).map_err(|e| StoreError::new(StoreErrorKind::Unavailable, e))?;
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    if sharing == Sharing::Alone {
+        // Before the first access: every connection in WAL mode holds a shared lock as long as it
+        // is open, and this one then takes an exclusive one.
+        connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+    }
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     let synchronous = match durability {
         Durability::Full => "FULL",

@@ -8,6 +8,7 @@ mod read;
 mod rows;
 mod schema;
 mod standing;
+pub(super) mod transfer;
 mod write;
 
 use std::path::Path;
@@ -24,6 +25,10 @@ use crate::store::history::{
     Snapshot, Standing, StandingQuery,
 };
 
+/// Its file in the directory.
+pub(crate) const FILE: &str = "history.db";
+pub(super) use self::schema::MIGRATIONS;
+
 /// The history database.
 #[derive(Debug, Clone)]
 pub(crate) struct SqliteHistory(Db);
@@ -31,7 +36,7 @@ pub(crate) struct SqliteHistory(Db);
 impl SqliteHistory {
     /// Opens or creates it. Blocks the thread.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self(Db::open(path, Durability::Full, schema::MIGRATIONS)?))
+        Ok(Self(Db::open(path, Durability::Full, MIGRATIONS)?))
     }
 
     /// Reads something and the floor in one snapshot.

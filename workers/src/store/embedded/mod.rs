@@ -10,9 +10,21 @@ pub(crate) mod invites;
 pub(crate) mod keys;
 pub(crate) mod people;
 pub(crate) mod sessions;
+pub(crate) mod transfer;
 pub(crate) mod users;
 
+use std::path::Path;
+
 use crate::store::{StoreError, StoreErrorKind};
+
+/// Makes a directory that only its owner can read, if it is not there.
+pub(crate) fn make_directory(directory: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|e| {
+        let why = format!("cannot make {}: {e}", directory.display());
+        StoreError::new(StoreErrorKind::Unavailable, why)
+    })
+}
 
 /// A 64-bit number as SQLite keeps it.
 pub(crate) const fn to_sql(number: u64) -> i64 {

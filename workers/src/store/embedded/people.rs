@@ -5,8 +5,10 @@ use std::path::Path;
 use super::db::{Db, Durability};
 use crate::store::StoreError;
 
+/// Its file in the directory.
+pub(crate) const FILE: &str = "people.db";
 /// Append only.
-const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &["
     CREATE TABLE users (
         id INTEGER PRIMARY KEY,
         username TEXT NOT NULL UNIQUE,
@@ -53,5 +55,5 @@ const MIGRATIONS: &[&str] = &["
 
 /// Opens or creates it in `directory`.
 pub(crate) fn open(directory: &Path) -> Result<Db, StoreError> {
-    Db::open(&directory.join("people.db"), Durability::Full, MIGRATIONS)
+    Db::open(&directory.join(FILE), Durability::Full, MIGRATIONS)
 }

@@ -15,7 +15,7 @@ use crate::store::sessions::{
 /// The embedded [`SessionStore`].
 pub(crate) struct Sessions(pub(crate) Db);
 
-fn record(row: &Row<'_>) -> rusqlite::Result<SessionRecord> {
+pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<SessionRecord> {
     Ok(SessionRecord {
         id: SessionId(from_sql(row.get("id")?)),
         user: UserId(from_sql(row.get("user")?)),

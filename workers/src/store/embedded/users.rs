@@ -12,7 +12,7 @@ use super::{corrupt, from_sql, to_sql};
 use crate::store::users::{Account, Created, ProfileChange, Updated, UserStore};
 use crate::store::{StoreError, StoreErrorKind};
 
-const COLUMNS: &str = "id, username, display_name, avatar_url, bot, version, password_hash, \
+pub(super) const COLUMNS: &str = "id, username, display_name, avatar_url, bot, version, password_hash, \
                        disabled, created_at";
 /// Ids in one statement's list of values.
 const IDS_PER_STATEMENT: usize = 500;
@@ -20,7 +20,7 @@ const IDS_PER_STATEMENT: usize = 500;
 /// The embedded [`UserStore`].
 pub(crate) struct Users(pub(crate) Db);
 
-fn account(row: &Row<'_>) -> Result<Account, StoreError> {
+pub(super) fn account(row: &Row<'_>) -> Result<Account, StoreError> {
     let avatar: Option<String> = row.get("avatar_url")?;
     let user = User {
         id: UserId(from_sql(row.get("id")?)),

@@ -5,7 +5,7 @@
 //! of a conversation's rows, because a conversation belongs to one stream for ever.
 
 /// What [`super::super::db::Db::open`] applies.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(in crate::store::embedded) const MIGRATIONS: &[&str] = &["
 CREATE TABLE floors (
   stream INTEGER PRIMARY KEY,
   seq    INTEGER NOT NULL

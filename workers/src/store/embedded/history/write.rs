@@ -18,23 +18,36 @@ pub(super) fn batch(
     tx: &Transaction<'_>,
     stream: StreamIndex,
     entries: &[Entry],
+    upto: u64,
+) -> Result<(), StoreError> {
+    entries.iter().try_for_each(|one| entry(tx, one))?;
+    floor(tx, stream, upto)
+}
+
+/// Writes a valid entry and all that follows from it.
+pub(super) fn entry(tx: &Transaction<'_>, entry: &Entry) -> Result<(), StoreError> {
+    keep(tx, entry)?;
+    match &entry.body {
+        Body::MessageCreate(message) => create(tx, entry, message)?,
+        Body::MessageUpdate(edit) => {
+            let target = edit.message_id.sequence();
+            update(tx, entry, target, edit.content.as_str())?;
+        }
+        Body::MessageDelete(deletion) => delete(tx, entry, deletion.message_id.sequence())?,
+        _ => {}
+    }
+    match MembershipEvent::of(entry) {
+        Some(event) => remember(tx, entry.body.conversation(), event),
+        None => Ok(()),
+    }
+}
+
+/// Raises a stream's floor.
+pub(super) fn floor(
+    tx: &Transaction<'_>,
+    stream: StreamIndex,
     floor: u64,
 ) -> Result<(), StoreError> {
-    for entry in entries {
-        keep(tx, entry)?;
-        match &entry.body {
-            Body::MessageCreate(message) => create(tx, entry, message)?,
-            Body::MessageUpdate(edit) => {
-                let target = edit.message_id.sequence();
-                update(tx, entry, target, edit.content.as_str())?;
-            }
-            Body::MessageDelete(deletion) => delete(tx, entry, deletion.message_id.sequence())?,
-            _ => {}
-        }
-        if let Some(event) = MembershipEvent::of(entry) {
-            remember(tx, entry.body.conversation(), event)?;
-        }
-    }
     tx.prepare_cached(
         "INSERT INTO floors (stream, seq) VALUES (?1, ?2)
          ON CONFLICT (stream) DO UPDATE SET seq = max(seq, excluded.seq)",
