@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::record::{
-    ChannelCopy, DmCopy, DmOpening, EntryCopy, MarkerCopy, MembershipCopy, MessageCopy, NonceCopy,
-    Record, RotationCopy, SessionCopy,
+    BUCKET, BucketCopy, ChannelCopy, DmCopy, DmOpening, EntryCopy, MarkerCopy, MembershipCopy,
+    MessageCopy, NonceCopy, Record, RotationCopy, SessionCopy,
 };
 use super::{StoreError, StoreErrorKind};
 
@@ -47,6 +47,8 @@ pub(crate) enum Table {
     Messages,
     /// Membership events. Follows from the entries.
     Membership,
+    /// Where a conversation has entries. Follows from the entries.
+    Buckets,
     /// Read markers.
     Markers,
     /// How far each stream is held.
@@ -56,7 +58,7 @@ pub(crate) enum Table {
 impl Table {
     /// All, in the order in which they are copied: floors last, since they say that what is below
     /// them is there.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Keys,
         Self::Accounts,
         Self::Invites,
@@ -67,6 +69,7 @@ impl Table {
         Self::Entries,
         Self::Messages,
         Self::Membership,
+        Self::Buckets,
         Self::Markers,
         Self::Floors,
     ];
@@ -84,6 +87,7 @@ impl Table {
             Self::Entries => "entries",
             Self::Messages => "messages",
             Self::Membership => "membership",
+            Self::Buckets => "buckets",
             Self::Markers => "markers",
             Self::Floors => "floors",
         }
@@ -91,7 +95,7 @@ impl Table {
 
     /// Whether importing another table makes it, so that it is compared but not copied.
     pub(crate) const fn follows(self) -> bool {
-        matches!(self, Self::Messages | Self::Membership)
+        matches!(self, Self::Messages | Self::Membership | Self::Buckets)
     }
 }
 

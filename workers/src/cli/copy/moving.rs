@@ -10,8 +10,8 @@ use bus_schema::timestamp::Timestamp;
 use super::digest::fingerprint;
 use super::progress::{Progress, Rows};
 use super::{CommandError, patiently, refused};
-use crate::store::StoreError;
 use crate::store::transfer::{CopyState, Cursor, Page, Record, Stage, Table, Transfer};
+use crate::store::{StoreError, StoreErrorKind};
 
 /// Rows of one page; two pages are in memory at once.
 pub(super) const PAGE_ROWS: usize = 2_000;
@@ -87,7 +87,14 @@ async fn copy(
     rows: &Rows,
 ) -> Result<(), StoreError> {
     let Stage::Copying { table, .. } = state.stage else { return Ok(()) };
-    let mut page = read(source, table, from).await?;
+    let resuming = from.is_some();
+    let mut page = match read(source, table, from).await {
+        // A server may have forgotten what it meant by a cursor. All of the table again, then.
+        Err(error) if resuming && error.kind == StoreErrorKind::Corrupt => {
+            read(source, table, None).await?
+        }
+        page => page?,
+    };
     loop {
         let records: Arc<[Record]> = page.records.into();
         let write = patiently(|| target.import(table, Arc::clone(&records)));

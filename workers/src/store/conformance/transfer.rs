@@ -94,6 +94,50 @@ pub(crate) fn any_content() -> impl Strategy<Value = Content> {
         .prop_map(|(deeds, log, kept, floor, page)| Content { deeds, log, kept, floor, page })
 }
 
+impl Content {
+    /// Content with something of every kind.
+    pub(crate) fn rich() -> Self {
+        let deeds = vec![
+            Deed::Register(0),
+            Deed::Register(1),
+            Deed::Register(3),
+            Deed::Rename(1, 2),
+            Deed::Disable(3),
+            Deed::Invite(0, 2),
+            Deed::Take(0),
+            Deed::Invite(1, 0),
+            Deed::SignIn(0, 0),
+            Deed::Rotate(0, 0, true),
+            Deed::Rotate(0, 1, true),
+            Deed::SignIn(1, 0),
+            Deed::SignOut(1, 0),
+            Deed::Create(0, 0, true),
+            Deed::Publish(0),
+            Deed::Change(0, Step::Add(1)),
+            Deed::Publish(0),
+            Deed::Create(2, 1, false),
+            Deed::Change(2, Step::Rename(4)),
+            Deed::Create(1, 0, true),
+            Deed::Change(1, Step::Delete),
+            Deed::OpenDm(0, 1),
+            Deed::OpenDm(1, 0),
+            Deed::Notice(1, 0),
+            Deed::Read(0, 7),
+        ];
+        let (ann, bob) = (UserId(1), UserId(2));
+        let mut log = Log::new(StreamIndex(0));
+        log.push(model::add(ann, ann, 1)); // 1
+        log.push(model::add(bob, ann, 2)); // 2
+        log.push(model::message(ann, "first")); // 3
+        log.push(model::message(bob, "second")); // 4
+        log.push(model::edit(ann, 3, StreamIndex(0), "edited")); // 5
+        log.push(model::edit(bob, 4, StreamIndex(0), "to be deleted")); // 6
+        log.push(model::delete(ann, 4, StreamIndex(0))); // 7
+        log.push(model::message(bob, "edited before it was deleted")); // 8
+        Self { deeds, log, kept: Vec::new(), floor: 8, page: 1 }
+    }
+}
+
 /// Ids use all 64 bits.
 fn id(n: u8) -> u64 {
     if n.is_multiple_of(2) { u64::from(n) + 100 } else { u64::MAX - u64::from(n) }

@@ -63,6 +63,7 @@ impl EmbeddedTransfer {
             Table::Entries
             | Table::Messages
             | Table::Membership
+            | Table::Buckets
             | Table::Markers
             | Table::Floors => &self.history,
         }

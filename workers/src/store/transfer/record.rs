@@ -43,6 +43,8 @@ pub(crate) enum Record {
     Message(Box<MessageCopy>),
     /// Of [`Table::Membership`](super::Table::Membership).
     Membership(MembershipCopy),
+    /// Of [`Table::Buckets`](super::Table::Buckets).
+    Bucket(BucketCopy),
     /// Of [`Table::Markers`](super::Table::Markers).
     Marker(MarkerCopy),
     /// Of [`Table::Floors`](super::Table::Floors); never 0, which is the same as none.
@@ -101,13 +103,11 @@ pub(crate) struct DmCopy {
     pub(crate) openings: Vec<DmOpening>,
 }
 
-/// That somebody opened a DM.
+/// That somebody opened a DM. Since when is asked only as long as the notice is to be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct DmOpening {
     pub(crate) user: UserId,
-    pub(crate) at: Timestamp,
-    /// Whether the notice was published.
-    pub(crate) noticed: bool,
+    pub(crate) waiting_since: Option<Timestamp>,
 }
 
 /// A request that created a channel.
@@ -154,6 +154,20 @@ pub(crate) struct MembershipCopy {
     pub(crate) revision: u64,
 }
 
+/// That a conversation has entries in a range of [`BUCKET`] sequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct BucketCopy {
+    pub(crate) conversation: ConversationId,
+    pub(crate) bucket: u64,
+    /// The time of the first of them.
+    pub(crate) first_at: Timestamp,
+    /// The sequence of the last.
+    pub(crate) last_seq: u64,
+}
+
+/// Stream sequences of one bucket.
+pub(crate) const BUCKET: u64 = 1 << 18;
+
 /// How far a user has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct MarkerCopy {
@@ -176,6 +190,7 @@ impl Record {
             Self::Entry(entry) => format!("{} {}", entry.conversation, entry.seq),
             Self::Message(message) => format!("{} {}", message.conversation, message.seq),
             Self::Membership(event) => format!("{} {}", event.conversation, event.seq),
+            Self::Bucket(bucket) => format!("{} {}", bucket.conversation, bucket.bucket),
             Self::Marker(marker) => format!("{} {}", marker.user, marker.conversation),
             Self::Floor(stream, _) => stream.to_string(),
         }
@@ -198,6 +213,7 @@ impl Record {
                 Some((message.conversation, last))
             }
             Self::Membership(event) => Some((event.conversation, event.seq)),
+            Self::Bucket(bucket) => Some((bucket.conversation, bucket.last_seq)),
             _ => None,
         }
     }

@@ -86,11 +86,9 @@ fn dm(c: &Connection, row: &Row<'_>) -> Result<Record, StoreError> {
     let sql = "SELECT user, at, noticed FROM dm_openings WHERE dm = ?1";
     let mut statement = c.prepare_cached(sql)?;
     let openings = statement.query_map([id], |row| {
-        Ok(DmOpening {
-            user: UserId(from_sql(row.get(0)?)),
-            at: Timestamp::from_millis(from_sql(row.get(1)?)),
-            noticed: row.get(2)?,
-        })
+        let (user, noticed): (_, bool) = (UserId(from_sql(row.get(0)?)), row.get(2)?);
+        let at = Timestamp::from_millis(from_sql(row.get(1)?));
+        Ok(DmOpening { user, waiting_since: (!noticed).then_some(at) })
     })?;
     let mut openings = openings.collect::<Result<Vec<_>, _>>()?;
     openings.sort_unstable_by_key(|opening| opening.user);
@@ -180,8 +178,9 @@ fn put_dm(tx: &Transaction<'_>, dm: &DmCopy) -> Result<(), StoreError> {
     let sql = "INSERT INTO dm_openings (dm, user, at, noticed) VALUES (?1, ?2, ?3, ?4)";
     let mut statement = tx.prepare_cached(sql)?;
     for opening in &dm.openings {
-        let at = millis(opening.at);
-        statement.execute(params![id, to_sql(opening.user.0), at, opening.noticed])?;
+        let at = opening.waiting_since.map_or(0, millis);
+        let noticed = opening.waiting_since.is_none();
+        statement.execute(params![id, to_sql(opening.user.0), at, noticed])?;
     }
     Ok(())
 }

@@ -6,16 +6,17 @@
 
 use bus_schema::ids::{ConversationId, EntryId, StreamIndex, UserId};
 use bus_schema::text::Nonce;
-use rusqlite::{Connection, Row, Transaction};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction};
 
 use super::rows::{corrupt, kind_from_sql, time};
 use super::write;
 use crate::store::StoreError;
-use crate::store::embedded::from_sql;
 use crate::store::embedded::transfer::{page, start};
+use crate::store::embedded::{from_sql, to_sql};
 use crate::store::history::EditRecord;
 use crate::store::transfer::{
-    Cursor, EntryCopy, MarkerCopy, MembershipCopy, MessageCopy, Page, Record, Table, misplaced,
+    BUCKET, BucketCopy, Cursor, EntryCopy, MarkerCopy, MembershipCopy, MessageCopy, Page, Record,
+    Table, misplaced,
 };
 
 /// Entries are written without a stream; ids that are read again name the one that was asked.
@@ -55,6 +56,7 @@ pub(in crate::store::embedded) fn export(
              ORDER BY stream",
             floor,
         ),
+        Table::Buckets => return buckets(c, from, most),
         _ => return Err(misplaced(table)),
     };
     let (first, second): (i64, i64) = start(from, (i64::MIN, i64::MIN))?;
@@ -63,6 +65,33 @@ pub(in crate::store::embedded) fn export(
     let floors = table == Table::Floors;
     let key = |row: &Row<'_>| Ok((row.get(0)?, if floors { 0i64 } else { row.get(1)? }));
     page::<(i64, i64)>(rows, most, key, record)
+}
+
+/// Finds where each bucket begins and ends without reading what is between.
+fn buckets(c: &Connection, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
+    let sql = "SELECT conversation, seq, at FROM entries
+               WHERE (conversation, seq) >= (?1, ?2) ORDER BY conversation, seq LIMIT 1";
+    let mut first = c.prepare_cached(sql)?;
+    let sql = "SELECT max(seq) FROM entries WHERE conversation = ?1 AND seq < ?2";
+    let mut last = c.prepare_cached(sql)?;
+    let (mut conversation, mut seq): (i64, i64) = start(from, (i64::MIN, i64::MIN))?;
+    let mut page = Page::default();
+    let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, number(row, 1)?, row.get(2)?));
+    while let Some((at, begin, time_ms)) = first.query_row([conversation, seq], read).optional()? {
+        if page.records.len() >= most {
+            page.next = Some(Cursor::new(&(at, to_sql(begin)))?);
+            break;
+        }
+        let bucket = begin / BUCKET;
+        (conversation, seq) = (at, to_sql((bucket + 1) * BUCKET));
+        page.records.push(Record::Bucket(BucketCopy {
+            conversation: ConversationId(from_sql(at)),
+            bucket,
+            first_at: time(time_ms),
+            last_seq: last.query_row([conversation, seq], |row| number(row, 0))?,
+        }));
+    }
+    Ok(page)
 }
 
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
