@@ -110,6 +110,12 @@ impl Stores {
         }
     }
 
+    /// Makes what the stores need before they can be used, where opening does not. Safe to repeat,
+    /// and to do by two at once; only the setup role does it.
+    pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
+        self.history.migrate().await
+    }
+
     /// Opens the embedded backend in `directory`, which is made if it is not there.
     pub async fn embedded(directory: &Path) -> Result<Self, StoreError> {
         let directory = directory.to_owned();
