@@ -2,4 +2,4 @@
 //! client fetches; seen by everyone whom the operation concerns.
 
 mod changes;
-mod check;
+pub(crate) mod check;

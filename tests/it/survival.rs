@@ -1,5 +1,6 @@
 //! Processes die, are restarted or leave; each test has a platform of its own.
 
 mod edge;
+mod moving;
 mod nats;
 mod worker;

@@ -8,7 +8,7 @@
 mod plan;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -44,7 +44,7 @@ pub struct Stack {
     nats: NatsServer,
     http: reqwest::Client,
     /// Last, so that all processes are dead before their files go.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Stack {
@@ -60,7 +60,7 @@ impl Stack {
         let nats = NatsServer::configured(keys, root).await?;
         let (members, edges) = plan.members(root, &nats.url())?;
         let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
-        let mut stack = Self { members, edges, nats, http, _directory: directory };
+        let mut stack = Self { members, edges, nats, http, directory };
         for index in 0..stack.members.len() {
             stack.members[index].launch()?;
         }
@@ -119,6 +119,30 @@ impl Stack {
         member.process = None;
         crate::ensure!(!crashed(status), "{name} left with {status}: {}", member.log.tail(0));
         Ok(())
+    }
+
+    /// A directory for what a test keeps; it goes with the stack.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// From now on, processes that are started have this setting.
+    pub fn set(&mut self, section: &str, key: &str, value: &str) {
+        let name = format!("NATTER_{section}__{key}");
+        for member in &mut self.members {
+            member.settings.push((name.clone(), value.to_owned()));
+        }
+    }
+
+    /// Runs a command of an operator's with the settings of the workers. How it ended, what it said.
+    pub async fn operate(&self, arguments: &[&str]) -> Outcome<(ExitStatus, String)> {
+        let worker = self.members.first().during("there is no worker")?;
+        let mut command = tokio::process::Command::from(worker.command()?);
+        command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        let output = command.output().await.during(format_args!("running {arguments:?}"))?;
+        let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.push_str(&String::from_utf8_lossy(&output.stderr));
+        Ok((output.status, said))
     }
 
     /// Fails when a process that should run has ended.
@@ -192,8 +216,15 @@ impl Drop for Stack {
 
 impl Member {
     fn launch(&mut self) -> Outcome {
-        let mut command = Command::new(locate::binary(self.binary)?);
+        let mut command = self.command()?;
         command.args(&self.arguments);
+        self.process = Some(Process::start(&self.name, command, &self.log)?);
+        Ok(())
+    }
+
+    /// The binary with its settings, and nothing that it is to do.
+    fn command(&self) -> Outcome<Command> {
+        let mut command = Command::new(locate::binary(self.binary)?);
         // What the tester's own shell sets must not reach the product.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("NATTER_") {
@@ -201,8 +232,7 @@ impl Member {
             }
         }
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
-        self.process = Some(Process::start(&self.name, command, &self.log)?);
-        Ok(())
+        Ok(command)
     }
 }
 

@@ -74,7 +74,7 @@ impl<'a> Follower<'a> {
 }
 
 /// All that a fresh client can fetch.
-async fn fetch(person: &Person, edge: &str) -> Outcome<Model> {
+pub(crate) async fn fetch(person: &Person, edge: &str) -> Outcome<Model> {
     let mut model = Model::from_ready(&person.ready(edge).await?)?;
     let api = person.api.at(edge);
     for conversation in model.conversations() {

@@ -101,3 +101,60 @@ async fn leases(jetstream: &jetstream::Context) -> Result<Option<u64>, CommandEr
 fn cannot(error: impl std::fmt::Display) -> CommandError {
     CommandError::Refused(format!("cannot ask NATS whether workers run: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use bus_schema::ops::Service;
+    use bus_schema::runtime::service::{Host, ServiceSettings};
+    use bus_schema::runtime::shutdown::Shutdown;
+
+    use super::*;
+    use crate::roles::{persister, setup};
+    use crate::store::Stores;
+    use crate::testing::{NatsServer, eventually};
+
+    async fn why(settings: &Settings) -> Option<String> {
+        look(settings).await.err().map(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn who_runs_is_seen() {
+        let nats = NatsServer::start().await;
+        let mut settings = Settings::default();
+        settings.bus = nats.settings.clone();
+        settings.persister.lease_renew_ms = 300;
+        settings.bus.start_wait_s = 1;
+        assert_eq!(why(&settings).await, None, "there never was a platform");
+
+        let bus = nats.connect(BusUser::Setup).await;
+        setup::set_up(&bus, &settings.setup).await.unwrap();
+        let layout = look(&settings).await.unwrap().unwrap();
+        assert_eq!(layout.count(), bus.layout().await.unwrap().count());
+
+        let stores = Stores::embedded(&nats.directory.path().join("store")).await.unwrap();
+        let shutdown = Shutdown::new();
+        let bus = nats.connect(BusUser::Persister).await;
+        let running = {
+            let (shutdown, persister) = (shutdown.clone(), settings.persister);
+            tokio::spawn(async move { persister::run(bus, stores, &persister, shutdown).await })
+        };
+        let seen = async || why(&settings).await.filter(|said| said.contains("a persister"));
+        eventually("the persister is seen", seen).await;
+        shutdown.request();
+        running.await.unwrap().unwrap();
+        assert_eq!(why(&settings).await, None, "it has left");
+
+        let bus = nats.connect(BusUser::Auth).await;
+        let _host = Host::new(&bus, Service::Auth, ServiceSettings::default()).await.unwrap();
+        let said = why(&settings).await.unwrap();
+        assert!(said.contains("natter-auth"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn without_nats_nobody_knows() {
+        let mut settings = Settings::default();
+        settings.bus.url = "nats://127.0.0.1:1".to_owned();
+        let said = why(&settings).await.unwrap();
+        assert!(said.contains("--assume-stopped"), "{said}");
+    }
+}

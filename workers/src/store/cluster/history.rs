@@ -14,6 +14,7 @@ mod schema;
 mod standing;
 mod statements;
 mod time;
+mod transfer;
 mod write;
 
 use std::collections::HashMap;
@@ -26,7 +27,7 @@ use bus_schema::ids::{ConversationId, EntryId, StreamIndex, UserId};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use self::connected::Connected;
+use self::connected::{Connected, Purpose};
 use super::cassandra::{CassandraSettings, Link};
 use crate::store::StoreError;
 use crate::store::history::{
@@ -57,11 +58,20 @@ pub(crate) struct CassandraHistory {
 
 /// The store that the settings name. Connects when it is first used.
 pub(crate) fn open(settings: &CassandraSettings) -> CassandraHistory {
+    open_for(settings, Purpose::Use)
+}
+
+/// The same store, to be copied as a whole.
+pub(super) fn open_to_copy(settings: &CassandraSettings) -> CassandraHistory {
+    open_for(settings, Purpose::Copy)
+}
+
+fn open_for(settings: &CassandraSettings, purpose: Purpose) -> CassandraHistory {
     let settings = Arc::new(settings.clone());
     let making = Arc::clone(&settings);
     let link = Link::new(Box::new(move || {
         let settings = Arc::clone(&making);
-        Box::pin(async move { Connected::new(&settings).await })
+        Box::pin(async move { Connected::new(&settings, purpose).await })
     }));
     CassandraHistory { settings, link, floors: Mutex::new(HashMap::new()) }
 }

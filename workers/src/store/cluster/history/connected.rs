@@ -3,10 +3,14 @@
 //! Invariant: what exceeds the bounds waits here, in order, and not in the servers. Waiting and
 //! reading together take no longer than twice the time limit of a read.
 
+use std::ops::ControlFlow;
+
 use futures::TryStreamExt as _;
 use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
+use scylla::response::PagingState;
 use scylla::serialize::row::SerializeRow;
+use scylla::statement::Statement;
 use scylla::statement::batch::Batch;
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -17,6 +21,15 @@ use super::statements::Statements;
 use super::write::Row;
 use crate::store::StoreError;
 use crate::store::cluster::cassandra::{CassandraSettings, connect, corrupt, failed, unavailable};
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The platform's operations.
+    Use,
+    /// Copying the store as a whole.
+    Copy,
+}
 
 /// Everything that asking takes.
 pub(super) struct Connected {
@@ -29,10 +42,17 @@ pub(super) struct Connected {
 }
 
 impl Connected {
-    pub(super) async fn new(settings: &CassandraSettings) -> Result<Self, StoreError> {
+    /// For the platform, or for a copy into or from this store.
+    pub(super) async fn new(
+        settings: &CassandraSettings,
+        purpose: Purpose,
+    ) -> Result<Self, StoreError> {
         let keyspace = settings.keyspace()?;
         let session = connect(settings).await?;
         schema::check(&session, keyspace).await?;
+        if purpose == Purpose::Use {
+            schema::check_finished(&session, keyspace).await?;
+        }
         let statements = Statements::prepare(&session, settings).await?;
         let writes_at_once = settings.writes_at_once.max(1);
         Ok(Self {
@@ -78,6 +98,41 @@ impl Connected {
         let rows: Vec<R> = rows.try_collect().await.map_err(unavailable)?;
         count(rows.len());
         Ok(rows)
+    }
+
+    /// A page of all rows of a table, and where the next one begins.
+    pub(super) async fn page_of_all<R>(
+        &self,
+        cql: &str,
+        from: Option<Vec<u8>>,
+        rows: usize,
+    ) -> Result<(Vec<R>, Option<Vec<u8>>), StoreError>
+    where
+        R: for<'f, 'm> DeserializeRow<'f, 'm>,
+    {
+        let rows = i32::try_from(rows.max(1)).unwrap_or(i32::MAX);
+        let mut statement = Statement::new(cql).with_page_size(rows);
+        statement.set_is_idempotent(true);
+        let from = from.map_or_else(PagingState::start, PagingState::new_from_raw_bytes);
+        let found = self.session.query_single_page(statement, (), from).await;
+        let (found, next) = found.map_err(failed)?;
+        let found = found.into_rows_result().map_err(corrupt)?;
+        let rows = found.rows::<R>().map_err(corrupt)?;
+        let rows = rows.collect::<Result<Vec<_>, _>>().map_err(corrupt)?;
+        let next = match next.into_paging_control_flow() {
+            ControlFlow::Continue(next) => next.as_bytes_slice().map(|bytes| bytes.to_vec()),
+            ControlFlow::Break(()) => None,
+        };
+        Ok((rows, next))
+    }
+
+    /// Keeps in mind that a copy into this store is not finished, or is.
+    pub(super) async fn set_unfinished(
+        &self,
+        keyspace: &str,
+        unfinished: bool,
+    ) -> Result<(), StoreError> {
+        schema::set_unfinished(&self.session, keyspace, unfinished).await
     }
 
     /// Writes one row.

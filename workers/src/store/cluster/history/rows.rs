@@ -142,10 +142,10 @@ pub(super) fn event(
     })
 }
 
-fn kind(number: i8) -> Result<EntryKind, StoreError> {
+pub(super) fn kind(number: i8) -> Result<EntryKind, StoreError> {
     kind_numbered(number.into()).ok_or_else(|| corrupt(format!("kind {number}")))
 }
 
-const fn time(ms: i64) -> Timestamp {
+pub(super) const fn time(ms: i64) -> Timestamp {
     Timestamp::from_millis(ms.cast_unsigned())
 }

@@ -18,6 +18,8 @@ use crate::store::cluster::cassandra::{
 const STEPS_TABLE: &str = "schema_steps";
 /// Whose steps these are.
 const PART: &str = "history";
+/// The part whose one step is there as long as a copy into the keyspace is not finished.
+const UNFINISHED: &str = "unfinished copy";
 
 /// A step: a table and the rest of the statement that makes it.
 struct Step {
@@ -157,10 +159,37 @@ pub(super) async fn check(session: &Session, keyspace: &str) -> Result<(), Store
     Err(unavailable(format!("keyspace {keyspace}: {missing} steps are not done; run setup")))
 }
 
+/// That no copy into the keyspace is under way or was given up.
+pub(super) async fn check_finished(session: &Session, keyspace: &str) -> Result<(), StoreError> {
+    if steps(session, keyspace, UNFINISHED).await?.is_empty() {
+        return Ok(());
+    }
+    let why = format!("keyspace {keyspace}: a copy into it is not finished");
+    Err(unavailable(why))
+}
+
+/// Keeps in mind that a copy into the keyspace is not finished, or is.
+pub(super) async fn set_unfinished(
+    session: &Session,
+    keyspace: &str,
+    unfinished: bool,
+) -> Result<(), StoreError> {
+    let cql = if unfinished {
+        format!("INSERT INTO {keyspace}.{STEPS_TABLE} (part, step) VALUES (?, 1)")
+    } else {
+        format!("DELETE FROM {keyspace}.{STEPS_TABLE} WHERE part = ? AND step = 1")
+    };
+    session.query_unpaged(cql, (UNFINISHED,)).await.map_err(failed).map(drop)
+}
+
 async fn applied(session: &Session, keyspace: &str) -> Result<Vec<i32>, StoreError> {
+    steps(session, keyspace, PART).await
+}
+
+async fn steps(session: &Session, keyspace: &str, part: &str) -> Result<Vec<i32>, StoreError> {
     let cql = format!("SELECT step FROM {keyspace}.{STEPS_TABLE} WHERE part = ?");
     // Before setup ran there is no such table: that passes by itself, unlike other refusals.
-    let found = session.query_unpaged(cql, (PART,)).await.map_err(unavailable)?;
+    let found = session.query_unpaged(cql, (part,)).await.map_err(unavailable)?;
     let rows = found.into_rows_result().map_err(corrupt)?;
     rows.rows::<(i32,)>().map_err(corrupt)?.map(|row| Ok(row.map_err(corrupt)?.0)).collect()
 }

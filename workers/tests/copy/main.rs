@@ -1,0 +1,99 @@
+//! `natter-workers copy` as a process that is killed: whenever that happens, starting it again ends in
+//! the same store as if it had not been.
+//!
+//! Stores are compared table by table with SQL, which shares nothing with the command.
+
+#![expect(clippy::unwrap_used, reason = "a test from top to bottom")]
+
+mod source;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rand::RngExt as _;
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// Runs that are killed at least.
+const KILLS: u32 = 8;
+/// How much longer a run may take than the one before, at most, until it is killed: they come
+/// further each time, so that kills are spread over the whole of the copy.
+const LONGER: Duration = Duration::from_millis(60);
+
+fn command(store: &Path, settings: &[(&str, String)], arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_natter-workers"));
+    command.arg("copy").args(arguments).env("NATTER_STORE__EMBEDDED", store);
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Starts the command again and again, killing it at random moments, until it comes to its end.
+async fn copy_with_kills(store: &Path, settings: &[(&str, String)], arguments: &[&str]) -> u32 {
+    let mut kills = 0;
+    let mut went_on = 0;
+    loop {
+        let patience = LONGER.mul_f64(rand::rng().random_range(0.0..=f64::from(kills + 1)));
+        let patience = if kills < KILLS * 8 { patience } else { Duration::from_mins(2) };
+        let mut child = command(store, settings, arguments).spawn().unwrap();
+        let Ok(ended) = timeout(patience, child.wait()).await else {
+            child.kill().await.unwrap();
+            kills += 1;
+            continue;
+        };
+        let output = child.wait_with_output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        went_on += u32::from(said.contains("going on with"));
+        assert!(ended.unwrap().success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(kills >= KILLS || went_on > 0, "killed {kills} times, and never went on");
+        return kills;
+    }
+}
+
+/// Every row of every table, as text.
+fn rows(directory: &Path) -> Vec<String> {
+    let mut all = Vec::new();
+    for file in ["people.db", "channels.db", "history.db"] {
+        let connection = Connection::open(directory.join(file)).unwrap();
+        let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+        let mut tables = connection.prepare(sql).unwrap();
+        let tables: Vec<String> =
+            tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        for table in tables {
+            let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let columns = statement.column_count();
+            let mut found = statement.query([]).unwrap();
+            while let Some(row) = found.next().unwrap() {
+                let values: Vec<Value> = (0..columns).map(|n| row.get(n).unwrap()).collect();
+                all.push(format!("{table} {values:?}"));
+            }
+        }
+    }
+    all.sort_unstable();
+    all
+}
+
+fn embedded(directory: &Path) -> String {
+    format!("embedded:{}", directory.display())
+}
+
+async fn verify(store: &Path, settings: &[(&str, String)], from: &str, to: &str) {
+    let arguments = ["--from", from, "--to", to, "--verify-only", "--assume-stopped"];
+    let output = command(store, settings, &arguments).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("both hold the same"), "{said}");
+}
+
+#[tokio::test]
+async fn a_killed_copy_goes_on_and_ends_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let [a, b] = ["a", "b"].map(|name| dir.path().join(name));
+    source::fill(&a).await;
+    let (from, to) = ("embedded", embedded(&b));
+    copy_with_kills(&a, &[], &["--from", from, "--to", &to]).await;
+    assert!(rows(&a) == rows(&b), "the tables differ");
+    verify(&a, &[], from, &to).await;
+}
