@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .problem import Problem
-from .processes import Process, Spec
+from .processes import Process, Spec, page
 
 # Every role in one of two processes: what answers people, and what reads the log.
 WORKERS = {
@@ -71,7 +71,7 @@ class Platform:
         }
         argv = [str(self.nats_server), "-c", str(self.root / "nats-config" / "single.conf")]
         # It ends as cleanly on SIGTERM, but calls that a failure (status 1).
-        return Spec(NATS, argv, env, self.log(NATS), self.ports["monitor"], "/healthz",
+        return Spec(NATS, argv, env, self.log(NATS), page(self.ports["monitor"], "/healthz"),
                     DRAIN_S["nats"], signal.SIGINT)
 
     def worker(self, name: str) -> Spec:
@@ -81,7 +81,7 @@ class Platform:
         env = {**self._env(), "NATTER_STORE__EMBEDDED": str(self.data / "store")}
         if not self.limits:
             env["NATTER_AUTH__LIMITS_PER_ADDRESS"] = "false"
-        return Spec(name, argv, env, self.log(name), self.ports[name], "/readyz",
+        return Spec(name, argv, env, self.log(name), page(self.ports[name], "/readyz"),
                     DRAIN_S["workers"])
 
     def edge_spec(self, index: int) -> Spec:
@@ -96,7 +96,8 @@ class Platform:
         env.setdefault("NATTER_EDGE__ALLOWED_ORIGINS", json.dumps(names))
         if not self.limits:
             env["NATTER_EDGE__LIMITS_PER_ADDRESS"] = "false"
-        return Spec(name, argv, env, self.log(name), self.ports[name], "/readyz", DRAIN_S["edge"])
+        return Spec(name, argv, env, self.log(name), page(self.ports[name], "/readyz"),
+                    DRAIN_S["edge"])
 
     def _env(self) -> dict[str, str]:
         env = {
