@@ -1,5 +1,5 @@
-"""What `deploy/dev`, `deploy/test` and `deploy/services` are made of. Python's standard library only,
-3.9 or newer.
+"""What `deploy/dev`, `deploy/test` and `deploy/services` are made of. Python's standard library
+only, 3.9 or newer.
 
   problem     the one way to give up: one line for the person who started it
   console     what is said on the terminal and in dev.log; the wish to stop

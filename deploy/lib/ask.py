@@ -1,5 +1,5 @@
-"""Asking a server whether it serves, in its own protocol: a port that is open says little, as all of
-these accept connections before they can do anything.
+"""Asking a server whether it serves, in its own protocol: a port that is open says little, as all
+of these accept connections before they can do anything.
 
 Bounds: a question takes at most 2 s; an answer is read up to 64 KiB.
 """

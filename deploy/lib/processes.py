@@ -5,8 +5,9 @@ Invariants: a process is ended by the id it was started with, never by name; SIG
 after the deadline of its kind, and is announced; nothing is started once a stop was asked for.
 
 Bounds: a process that ended is started again after 1 s, for as long as the platform runs, unless
-someone holds it; one that ends three times before the platform is ready makes the start fail. A look
-at a health page takes at most 1 s, at a store what `ask` says. A log grows to 64 MiB and is then moved to `<name>.log.1`, replacing what was there.
+someone holds it; one that ends three times before the platform is ready makes the start fail. A
+look at a health page takes at most 1 s, at a store what `ask` says. A log
+grows to 64 MiB and is then moved to `<name>.log.1`, replacing what was there.
 """
 
 from __future__ import annotations

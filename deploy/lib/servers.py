@@ -1,11 +1,11 @@
-"""The servers that hold data when Natter runs on a cluster: how each is started on this machine, how
-it is asked whether it serves, and which settings lead to it.
+"""The servers that hold data when Natter runs on a cluster: how each is started on this machine,
+how it is asked whether it serves, and which settings lead to it.
 
 Invariant: everything listens on 127.0.0.1 only, and writes nothing outside its own folder.
 
-Bounds: Cassandra's heap is an option; MongoDB's cache is 256 MiB and its oplog 512 MB; Redis holds at
-most 256 MB and then forgets what was used longest ago. How long each may take to serve and to end
-stands with it.
+Bounds: Cassandra's heap is an option; MongoDB's cache is 256 MiB and its oplog 512 MB; Redis holds
+at most 256 MB and then forgets what was used longest ago. How long each may take to serve and to
+end stands with it.
 """
 
 from __future__ import annotations
@@ -128,14 +128,14 @@ def redis(place: Place) -> list[str]:
 
 
 def nats(place: Place) -> list[str]:
-    """A plain one that lets everybody do everything; `./deploy/dev` starts its own, which does not."""
+    """A plain one that lets everybody do everything; that of `./deploy/dev` does not."""
     server = tools.nats_server(place.root, place.console, place.stop)
     return [str(server), "--addr", "127.0.0.1", "--port", str(place.ports["nats"]), "--jetstream",
             "--store_dir", str(place.folder)]
 
 
 SERVERS = {server.name: server for server in (
-    # A minute and a half: on two cores that compile something else it takes one.
+    # It takes ten seconds, and minutes on a machine whose few cores compile something else.
     Server("cassandra", ("cassandra-storage", "cassandra-jmx"), "127.0.0.1:{port}",
            "NATTER_STORE__CASSANDRA__URL", "NATTER_TEST_CASSANDRA",
            cassandra, ask.cassandra, ask.cassandra, ready_s=240, end_s=40),

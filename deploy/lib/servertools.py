@@ -136,7 +136,7 @@ def check_files(folder: Path, listed: str) -> None:
 
 
 def debian(what: str, package: str, console: Console, stop: Stop) -> None:
-    """Installs one of Debian's packages, if that is Debian and we are root; else says what to do."""
+    """Installs one of Debian's packages, if this is Debian and we are root; else says how to."""
     apt = shutil.which("apt-get")
     if apt is None or os.geteuid() != 0:
         how = f"sudo apt-get install {package}" if apt else "see its documentation"

@@ -6,11 +6,12 @@
   held/<name>    killed on purpose: a `./deploy/dev` does not start it again
   logs/ cassandra/ mongo/ redis/ nats/
 
-Invariant: only a process that services.json names, by its id and by when it began, is ever ended: an
-id that the system has given to another since is left alone.
+Invariant: only a process that services.json names, by its id and by when it began, is ever ended:
+an id that the system has given to another since is left alone.
 
-Bounds: the lock is waited for 5 minutes; to serve and to end each server has its own deadline, after
-which the start fails, or it is killed. A log that has grown beyond 64 MiB is moved away at a start.
+Bounds: the lock is waited for 5 minutes; to serve and to end each server has its own deadline,
+after which the start fails, or it is killed. A log that has grown beyond 64 MiB is moved away at a
+start.
 """
 
 from __future__ import annotations
@@ -194,8 +195,9 @@ class Services:
             if not self.is_devs():
                 raise Problem(f"the ./deploy/dev to which {self.path} belongs has ended")
             if waiting and time.monotonic() - began > SERVERS[waiting[0]].ready_s:
-                raise Problem(f"./deploy/dev has not started {waiting[0]} within "
-                              f"{SERVERS[waiting[0]].ready_s:.0f} s; {explain(self.log(waiting[0]))}")
+                name = waiting[0]
+                raise Problem(f"./deploy/dev has not started {name} within "
+                              f"{SERVERS[name].ready_s:.0f} s; {explain(self.log(name))}")
             time.sleep(LOOK_S)
 
     def end(self, names: list[str]) -> None:
@@ -254,8 +256,8 @@ class Services:
             owner = self.owner()
             if self.is_devs():
                 raise Problem(f"the servers in {self.path} belong to a ./deploy/dev (process "
-                              f"{owner.split()[0]}), which starts and ends them; `kill` and `start` "
-                              "work here")
+                              f"{owner.split()[0]}), which starts and ends them; `kill` and "
+                              "`start` work here")
             if self.stop.requested:
                 raise Problem("stopped while waiting for another to be done")
             if time.monotonic() > give_up:

@@ -133,8 +133,8 @@ def alive(pid: int) -> bool:
 
 
 def identity(pid: int) -> str | None:
-    """When a process began, in words that only it has; None if there is none, or if it has ended and
-    only its parent does not know yet."""
+    """When a process began, in words that only it has; None if there is none, or if it has ended
+    and only its parent does not know yet."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

@@ -148,7 +148,8 @@ class Dev(unittest.TestCase):
         running.send_signal(signal.SIGINT)
         self.assertEqual(running.wait(WAIT_S), 0)
         said = self.said.read_text()
-        self.assertLess(said.index("workers-1 ended"), said.rindex("cassandra was ended by SIGTERM"))
+        self.assertLess(said.index("workers-1 ended"),
+                        said.rindex("cassandra was ended by SIGTERM"))
         self.assertFalse([p["pid"] for p in state["stores"].values() if alive(p["pid"])])
 
     def services(self, *args):

@@ -1,5 +1,5 @@
-"""`./deploy/services` as a person uses it: the real script and a real nats-server, with stand-ins for
-Cassandra, MongoDB and Redis; what the real ones do is seen by `./deploy/test`."""
+"""`./deploy/services` as a person uses it: the real script and a real nats-server, with stand-ins
+for Cassandra, MongoDB and Redis; what the real ones do is seen by `./deploy/test`."""
 
 import dataclasses
 import json
@@ -29,7 +29,8 @@ def stand_ins(folder):
     """The environment in which the stand-ins are found, and no real ones."""
     (folder / "jars").mkdir(exist_ok=True)
     (folder / "jars" / "apache-cassandra.jar").touch()
-    env = {k: v for k, v in os.environ.items() if k != "JAVA_HOME" and not k.startswith("FAKE_")}
+    env = {k: v for k, v in os.environ.items()
+           if k != "JAVA_HOME" and not k.startswith(("FAKE_", "NATTER_TEST_"))}
     return {**env, "PATH": f"{FAKES}:{os.environ['PATH']}",
             "NATTER_CASSANDRA": str(folder / "jars"),
             "NATTER_NATS_SERVER": str(tools.nats_server(ROOT, Console(), Stop()))}
@@ -222,7 +223,8 @@ class Running(unittest.TestCase):
     def test_what_a_dev_looks_after_is_left_to_it(self):
         with self.services.locked(services.DEV):
             self.assertTrue(self.services.is_devs())
-            with self.assertRaisesRegex(Problem, f"belong to a ./deploy/dev .process {os.getpid()}"):
+            told = f"belong to a ./deploy/dev .process {os.getpid()}"
+            with self.assertRaisesRegex(Problem, told):
                 with self.services.locked("./deploy/services"):
                     self.fail("both have it")
 
