@@ -110,8 +110,10 @@ def hidden_ports(file: Path, names: list[str], avoid: Collection[int] = (),
     chosen: dict[str, int] = {}
     for name in names:
         taken = {*avoid, *had.values(), *chosen.values()}
-        fresh = set(random.sample(HIDDEN_PORTS, 200)) - taken
-        candidates = [had[name], *fresh] if name in had else list(fresh)
+        # In the order of the draw: that of a set of numbers is nearly the same every time, and two
+        # platforms that start together would choose the same ports.
+        fresh = [port for port in random.sample(HIDDEN_PORTS, 200) if port not in taken]
+        candidates = [had[name], *fresh] if name in had else fresh
         port = next((p for p in candidates if is_free(p)), None)
         if port is None:
             raise Problem("found no free port between "

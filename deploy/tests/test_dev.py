@@ -14,17 +14,13 @@ from pathlib import Path
 
 from lib import tools
 from lib.console import Console, Stop
-from lib.workdir import HIDDEN_PORTS, alive, is_free
+from lib.workdir import alive
 
-from .test_services import stand_ins
+from .test_services import free_ports, stand_ins
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = Path(__file__).with_name("fakes")
 WAIT_S = 30
-
-
-def free_ports(count):
-    return next(p for p in HIDDEN_PORTS[::-7] if all(is_free(p + i) for i in range(count)))
 
 
 class Dev(unittest.TestCase):

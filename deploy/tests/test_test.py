@@ -27,6 +27,7 @@ class Test(unittest.TestCase):
         self.env = stand_ins(Path(holder.name))
         self.env.pop("CI", None)
         self.said = Path(holder.name) / "said"
+        self.done = Path(holder.name) / "done"
 
     def start(self, *args, **env):
         with self.said.open("wb") as output:
@@ -36,6 +37,7 @@ class Test(unittest.TestCase):
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 env={**self.env, **env})
         self.addCleanup(running.wait, WAIT_S)
+        self.addCleanup(self.done.touch)
         return running
 
     def run_to_its_end(self, *args, **env):
@@ -76,7 +78,7 @@ class Test(unittest.TestCase):
         self.assertEqual((status, "FAILED: build" in said), (1, True))
 
     def test_a_stop_ends_the_servers_too(self):
-        running = self.start(FAKE_TEST_RUNS="60")
+        running = self.start(FAKE_TEST_UNTIL=str(self.done))
         self.until("tests run", lambda: "testing test" in self.said.read_text())
         servers = self.servers()
         self.assertEqual(list(servers), ["cassandra", "mongo", "redis"])
@@ -87,7 +89,7 @@ class Test(unittest.TestCase):
 
     @unittest.skipUnless(sys.platform == "linux", "other systems leave them to the next run")
     def test_being_killed_ends_the_servers_too(self):
-        running = self.start(FAKE_TEST_RUNS="1")
+        running = self.start(FAKE_TEST_UNTIL=str(self.done))
         self.until("tests run", lambda: "testing test" in self.said.read_text())
         servers = self.servers()
         running.kill()
@@ -106,9 +108,10 @@ class Test(unittest.TestCase):
         self.assertIn("FAILED: the cluster stores (NATTER_CASSANDRA: there are no jars", said)
 
     def test_a_server_that_dies_under_the_tests_is_a_failure(self):
-        running = self.start(FAKE_TEST_RUNS="1")
+        running = self.start(FAKE_TEST_UNTIL=str(self.done))
         self.until("tests run", lambda: "testing test" in self.said.read_text())
         os.kill(self.servers()["redis"]["pid"], signal.SIGKILL)
+        self.done.touch()
         self.assertEqual(running.wait(WAIT_S), 1)
         self.assertIn("FAILED: redis ended while the tests ran", self.said.read_text())
 
