@@ -6,6 +6,7 @@
 
 pub mod cassandra;
 pub mod mongodb;
+pub(crate) mod profiles;
 pub mod redis;
 
 use super::settings::StoreSettings;
