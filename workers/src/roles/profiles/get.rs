@@ -10,7 +10,7 @@ use bus_schema::ops::profiles::{GetProfilesRequest, Users};
 use bus_schema::runtime::service::Context;
 
 use super::Profiles;
-use super::cache::Cached;
+use crate::store::profiles::Cached;
 
 pub(super) async fn get(
     profiles: Arc<Profiles>,

@@ -3,16 +3,17 @@
 //! Invariant: one query at a time. Requests that miss while it runs wait together for the next one,
 //! in which each id stands once and those cached meanwhile not at all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bus_schema::error::Failure;
 use bus_schema::events::VersionedUser;
 use bus_schema::ids::UserId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::cache::{Cached, ProfileCache};
 use crate::store::StoreError;
+use crate::store::profiles::{Cached, ProfileCache};
 use crate::store::users::UserStore;
 
 /// Requests that may wait for the loader.
@@ -106,10 +107,13 @@ async fn query(
     wanted: &[UserId],
 ) -> Result<Vec<VersionedUser>, StoreError> {
     metrics::counter!("natter_profiles_queried_total").increment(wanted.len() as u64);
+    metrics::counter!("natter_profiles_queries_total").increment(1);
+    let read_at = Instant::now();
     let profiles = users.profiles(wanted.to_vec()).await?;
-    cache.put(&profiles).await;
-    let absent = |id: &&UserId| !profiles.iter().any(|p| p.user.id == **id);
-    let absent: Vec<UserId> = wanted.iter().filter(absent).copied().collect();
-    cache.put_absent(&absent).await;
+    cache.put(&profiles, read_at).await;
+    let found: HashSet<UserId> = profiles.iter().map(|p| p.user.id).collect();
+    let absent = wanted.iter().filter(|id| !found.contains(id)).copied();
+    let absent: Vec<UserId> = absent.collect();
+    cache.put_absent(&absent, read_at).await;
     Ok(profiles)
 }

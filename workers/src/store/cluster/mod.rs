@@ -7,6 +7,7 @@
 pub mod cassandra;
 pub(crate) mod history;
 pub mod mongodb;
+pub(crate) mod profiles;
 pub mod redis;
 
 use std::sync::Arc;
