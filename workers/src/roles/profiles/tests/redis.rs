@@ -110,6 +110,14 @@ async fn a_request_is_one_command_and_a_change_is_written_through() {
     assert_eq!(server.commands(), [("mget".to_owned(), 1)].into());
     assert_eq!(server.look_ups(), 100, "each person once");
     assert_eq!(world.users.counted(), before, "nobody was asked of the store");
+    world.users.queries.store(0, Ordering::SeqCst);
+    assert_eq!(server.cli(&["flushall"]), "OK");
+    server.count_anew();
+    assert_eq!(world.names(&all).await.len(), 100);
+    let commands = server.commands();
+    assert_eq!((commands["mget"], commands["evalsha"]), (1, 1), "{commands:?}");
+    assert_eq!(world.users.queries.load(Ordering::SeqCst), 1);
+    let before = world.users.counted();
     world.ask::<UpdateProfile>(token, &display_name("second")).await.unwrap();
     let commands = server.commands();
     assert!(commands["evalsha"] >= 1 && commands["set"] >= 1, "{commands:?}");
