@@ -11,9 +11,11 @@ import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .problem import Problem
-from .processes import Process, Spec
+from .processes import Process, Spec, page
+from .servers import SERVERS
 
 # Every role in one of two processes: what answers people, and what reads the log.
 WORKERS = {
@@ -39,6 +41,11 @@ class Platform:
     edges: int
     limits: bool
     nkeys: dict[str, str]
+    # The stores to use in place of the embedded one, and how each is started.
+    stores: dict[str, Spec]
+    store_ports: dict[str, int]
+    # How many log streams; None: as the settings say.
+    streams: int | None
 
     def edge_names(self) -> list[str]:
         """edge-0, edge-1, ..."""
@@ -71,7 +78,7 @@ class Platform:
         }
         argv = [str(self.nats_server), "-c", str(self.root / "nats-config" / "single.conf")]
         # It ends as cleanly on SIGTERM, but calls that a failure (status 1).
-        return Spec(NATS, argv, env, self.log(NATS), self.ports["monitor"], "/healthz",
+        return Spec(NATS, argv, env, self.log(NATS), page(self.ports["monitor"], "/healthz"),
                     DRAIN_S["nats"], signal.SIGINT)
 
     def worker(self, name: str) -> Spec:
@@ -79,9 +86,13 @@ class Platform:
         argv = [str(self.workers), "--roles", ",".join(WORKERS[name]),
                 "--admin-listen", f"127.0.0.1:{self.ports[name]}"]
         env = {**self._env(), "NATTER_STORE__EMBEDDED": str(self.data / "store")}
+        for store, port in self.store_ports.items():
+            env[SERVERS[store].setting] = SERVERS[store].url_at(port)
+        if self.streams is not None:
+            env["NATTER_SETUP__STREAMS"] = str(self.streams)
         if not self.limits:
             env["NATTER_AUTH__LIMITS_PER_ADDRESS"] = "false"
-        return Spec(name, argv, env, self.log(name), self.ports[name], "/readyz",
+        return Spec(name, argv, env, self.log(name), page(self.ports[name], "/readyz"),
                     DRAIN_S["workers"])
 
     def edge_spec(self, index: int) -> Spec:
@@ -96,7 +107,8 @@ class Platform:
         env.setdefault("NATTER_EDGE__ALLOWED_ORIGINS", json.dumps(names))
         if not self.limits:
             env["NATTER_EDGE__LIMITS_PER_ADDRESS"] = "false"
-        return Spec(name, argv, env, self.log(name), self.ports[name], "/readyz", DRAIN_S["edge"])
+        return Spec(name, argv, env, self.log(name), page(self.ports[name], "/readyz"),
+                    DRAIN_S["edge"])
 
     def _env(self) -> dict[str, str]:
         env = {
@@ -109,13 +121,17 @@ class Platform:
 
     def state(self, processes: dict[str, Process]) -> str:
         """dev.json: what runs where, for programs."""
-        shown = {
+        shown: dict[str, Any] = {
             "edges": [{"url": self.edge_url(i), "pid": processes[n].pid}
                       for i, n in enumerate(self.edge_names())],
             "nats": {"url": self.nats_url(), "pid": processes[NATS].pid},
             "workers": [{"roles": roles, "pid": processes[n].pid} for n, roles in WORKERS.items()],
             "admin": [self.admin_url(n) for n in [*self.edge_names(), *WORKERS]],
         }
+        if self.stores:
+            shown["stores"] = {name: {"url": SERVERS[name].url_at(port), "port": port,
+                                      "pid": processes[name].pid}
+                               for name, port in self.store_ports.items()}
         return json.dumps(shown, indent=2) + "\n"
 
 

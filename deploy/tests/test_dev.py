@@ -14,15 +14,13 @@ from pathlib import Path
 
 from lib import tools
 from lib.console import Console, Stop
-from lib.workdir import HIDDEN_PORTS, alive, is_free
+from lib.workdir import alive
+
+from .test_services import free_ports, stand_ins
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = Path(__file__).with_name("fakes")
 WAIT_S = 30
-
-
-def free_ports(count):
-    return next(p for p in HIDDEN_PORTS[::-7] if all(is_free(p + i) for i in range(count)))
 
 
 class Dev(unittest.TestCase):
@@ -117,6 +115,63 @@ class Dev(unittest.TestCase):
         pids = [p["pid"] for p in [*state["edges"], *state["workers"], state["nats"]]]
         self.assertFalse([pid for pid in pids if alive(pid)])
 
+    def test_a_cluster_has_its_stores_and_lets_a_test_kill_one(self):
+        self.env = stand_ins(self.data.parent)
+        running = self.start("--edges", "1", "--cluster", "--streams", "4", **self.env)
+        state = self.ready()
+        self.assertEqual(list(state["stores"]), ["cassandra", "mongo", "redis"])
+        told = (self.data / "logs" / "workers-1.log").read_text()
+        for setting in ("CASSANDRA__URL", "MONGODB__URL", "REDIS__URL"):
+            self.assertIn(f"NATTER_STORE__{setting}", told)
+        self.assertIn("NATTER_SETUP__STREAMS", told)
+        self.assertNotIn("NATTER_STORE__", (self.data / "logs" / "edge-0.log").read_text())
+
+        # What dies by itself comes back by itself; what was killed on purpose does not.
+        redis, mongo = (dict(state["stores"][name]) for name in ("redis", "mongo"))
+        os.kill(redis["pid"], signal.SIGKILL)
+        self.until("another redis", lambda: self.state()["stores"]["redis"]["pid"] != redis["pid"])
+        self.assertEqual(self.services("kill", "mongo"), 0)
+        self.until("held", lambda: f"mongo (process {mongo['pid']}) was ended by SIGKILL; not "
+                   "starting it again" in self.said.read_text())
+        self.assertEqual(self.services("status", "mongo"), 1)
+        self.assertEqual(self.services("up"), 1)
+        self.assertEqual(self.services("start", "mongo"), 0)
+        again = self.state()["stores"]["mongo"]
+        self.assertEqual(again["url"], mongo["url"])
+        self.assertNotEqual(again["pid"], mongo["pid"])
+
+        state = self.state()
+        running.send_signal(signal.SIGINT)
+        self.assertEqual(running.wait(WAIT_S), 0)
+        said = self.said.read_text()
+        self.assertLess(said.index("workers-1 ended"),
+                        said.rindex("cassandra was ended by SIGTERM"))
+        self.assertFalse([p["pid"] for p in state["stores"].values() if alive(p["pid"])])
+
+    def services(self, *args):
+        """The exit status of ./deploy/services on the platform's stores."""
+        return subprocess.run(
+            [sys.executable, str(ROOT / "deploy" / "services"), *args, "--data",
+             str(self.data / "services")], env=self.env, stdin=subprocess.DEVNULL, timeout=60,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
+
+    def test_a_store_that_cannot_start_is_one_line(self):
+        line = self.refusal("--cluster", FAKE_FAIL="mongod", **stand_ins(self.data.parent))
+        self.assertIn("mongo does not start: it ended with status 1, its last words: the disk is "
+                      "full", line)
+
+    def test_a_reset_forgets_the_stores_too(self):
+        kept = self.data / "services" / "mongo" / "data" / "kept"
+        env = stand_ins(self.data.parent)
+        self.finish_after_ready("--cluster", **env)
+        for args in (["--cluster", "--reset"], ["--reset"]):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text("x")
+            self.finish_after_ready("--cluster", **env)
+            self.assertTrue(kept.exists())
+            self.finish_after_ready(*args, **env)
+            self.assertFalse(kept.exists())
+
     def test_the_next_start_has_the_same_data_and_ports(self):
         self.finish_after_ready()
         kept = self.data / "store" / "kept"
@@ -128,21 +183,23 @@ class Dev(unittest.TestCase):
         self.finish_after_ready("--reset")
         self.assertFalse(kept.exists())
 
-    def finish_after_ready(self, *args):
-        running = self.start("--edges", "1", *args)
+    def finish_after_ready(self, *args, **env):
+        running = self.start("--edges", "1", *args, **env)
         self.ready()
         running.terminate()
         self.assertEqual(running.wait(WAIT_S), 0)
 
     def test_a_killed_one_leaves_nobody_and_can_be_started_again(self):
-        running = self.start("--edges", "1")
+        env = stand_ins(self.data.parent)
+        running = self.start("--edges", "1", "--cluster", **env)
         state = self.ready()
         running.kill()
         running.wait()
-        pids = [p["pid"] for p in [*state["edges"], *state["workers"], state["nats"]]]
+        pids = [p["pid"] for p in [*state["edges"], *state["workers"], state["nats"],
+                                   *state["stores"].values()]]
         if sys.platform == "linux":
             self.until("all gone", lambda: not [pid for pid in pids if alive(pid)])
-            self.start("--edges", "1")
+            self.start("--edges", "1", "--cluster", **env)
             self.ready()
 
     def test_two_on_one_directory(self):
@@ -175,6 +232,7 @@ class Dev(unittest.TestCase):
         self.assertIn("nats-server ended", self.said.read_text())
 
     def test_wrong_arguments(self):
-        for args in (["--edges", "0"], ["--port", "99999"], ["--edges", "x"], ["--what"]):
+        for args in (["--edges", "0"], ["--port", "99999"], ["--edges", "x"], ["--what"],
+                     ["--streams", "0"]):
             running = self.start(*args)
             self.assertEqual(running.wait(WAIT_S), 2)

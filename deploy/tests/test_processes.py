@@ -11,7 +11,7 @@ from pathlib import Path
 from lib import processes
 from lib.console import Console, Stop
 from lib.problem import Problem
-from lib.processes import Spec, Supervisor, keep_log_short
+from lib.processes import Spec, Supervisor, keep_log_short, page
 
 HEALTHY = """
 import http.server, os, signal, sys
@@ -39,6 +39,7 @@ class Supervising(unittest.TestCase):
         console.say = self.notes.append
         self.stop = Stop()
         self.changes = 0
+        self.held = set()
         lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR)
         self.addCleanup(os.close, lock)
         self.supervisor = Supervisor(self.folder, lock, console, self.stop, self.changed)
@@ -57,7 +58,8 @@ class Supervising(unittest.TestCase):
         port = free_port()
         argv = [sys.executable, "-c", code, str(port), how]
         log = self.folder / f"{name}.log"
-        self.supervisor.start(Spec(name, argv, dict(os.environ), log, port, "/", drain))
+        self.supervisor.start(Spec(name, argv, dict(os.environ), log, page(port, "/"), drain,
+                                   held=lambda: name in self.held))
         return self.supervisor.all[name]
 
     def until(self, what, done):
@@ -81,6 +83,22 @@ class Supervising(unittest.TestCase):
         said = "\n".join(self.notes)
         self.assertIn(f"a (process {first}) was ended by SIGKILL; starting it again in 1 s", said)
         self.assertIn("a is ready again", said)
+
+    def test_what_is_held_is_started_again_only_when_nobody_holds_it(self):
+        process = self.start("a")
+        self.supervisor.wait_ready(["a"], 15)
+        first = process.pid
+        self.held.add("a")
+        process.running.kill()
+        process.running.wait()
+        self.until("noticed", lambda: process.again_at is not None)
+        self.assertIn("not starting it again until that is asked for", "\n".join(self.notes))
+        # As long ago as it likes.
+        process.again_at = 0.0
+        self.supervisor.look()
+        self.assertEqual(process.pid, first)
+        self.held.clear()
+        self.until("ready again", lambda: process.ready and process.pid != first)
 
     def test_what_cannot_start_fails_the_start_with_its_last_words(self):
         self.start("a", code="import sys; sys.exit('the disk is full')")
@@ -114,7 +132,7 @@ class Supervising(unittest.TestCase):
         self.assertEqual(said.count("killing it"), 1)
 
     def test_what_cannot_be_executed_is_one_line(self):
-        spec = Spec("a", ["/nonexistent/natter"], {}, self.folder / "a.log", 1, "/", 1.0)
+        spec = Spec("a", ["/nonexistent/natter"], {}, self.folder / "a.log", page(1, "/"), 1.0)
         with self.assertRaisesRegex(Problem, "cannot start a"):
             self.supervisor.start(spec)
 

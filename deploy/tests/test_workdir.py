@@ -99,6 +99,13 @@ class Ports(unittest.TestCase):
         first = self.work.hidden_ports(["nats"])["nats"]
         self.assertNotEqual(self.work.hidden_ports(["nats"], [first])["nats"], first)
 
+    def test_are_others_than_another_platform_would_choose(self):
+        chosen = set()
+        for _ in range(100):
+            (self.work.path / "ports.json").unlink(missing_ok=True)
+            chosen.update(self.work.hidden_ports(["nats"]).values())
+        self.assertGreater(len(chosen), 90)
+
     def test_nonsense_in_the_file_is_forgotten(self):
         for nonsense in ("", "[]", '{"nats": "x"}', '{"nats": 22}', '{"nats": []}', "null"):
             (self.work.path / "ports.json").write_text(nonsense)

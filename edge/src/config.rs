@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use bus_schema::runtime::log::group::GroupSettings;
 use bus_schema::runtime::settings::{BusSettings, LogSettings};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,11 @@ pub struct EdgeSettings {
     pub identify_queue: usize,
     /// Frames queued for one socket; when full the socket is fed from its cursors instead.
     pub socket_queue: usize,
+    /// Messages that are appended to the log together while the disk is busy with others; 1: each
+    /// by itself.
+    pub append_together: usize,
+    /// Messages to one log stream that may wait for the disk; more are answered `unavailable`.
+    pub append_queue: usize,
     /// Entries kept for each followed conversation.
     pub ring_entries: usize,
     /// Bytes of entries kept for each followed conversation.
@@ -87,6 +93,8 @@ impl Default for EdgeSettings {
             identify_concurrency: 64,
             identify_queue: 4_096,
             socket_queue: 512,
+            append_together: 128,
+            append_queue: 4_096,
             ring_entries: 256,
             ring_bytes: 256 * 1024,
             pending_entries: 1_024,
@@ -100,6 +108,11 @@ impl Default for EdgeSettings {
 }
 
 impl EdgeSettings {
+    /// The bounds of appending to the log.
+    pub(crate) const fn appends(&self) -> GroupSettings {
+        GroupSettings { members: self.append_together, queue: self.append_queue }
+    }
+
     /// How clients reach this edge.
     pub fn url(&self) -> String {
         if self.public_url.is_empty() {

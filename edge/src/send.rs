@@ -11,7 +11,7 @@ use bus_schema::entry::Body;
 use bus_schema::error::{Code, Failure};
 use bus_schema::events::Ephemeral;
 use bus_schema::ids::UserId;
-use bus_schema::runtime::log::{self, PublishError};
+use bus_schema::runtime::log::PublishError;
 use bus_schema::subjects::LogSubject;
 use bus_schema::text::Nonce;
 use rand::distr::{Alphanumeric, SampleString as _};
@@ -59,10 +59,10 @@ async fn append_inner(
     follow(edge, author, place).await?;
     let id = format!("{conversation}:{author}:{name}");
     let kind = body.kind().as_str();
-    let published = log::publish(&edge.bus, place, kind, body.encode(), &id).await;
+    let published = edge.log.publish(place, kind, body.encode(), &id).await;
     let published = published.map_err(|error| match error {
         PublishError::Unknown => Failure::unknown_outcome(),
-        PublishError::NotConnected => Failure::unavailable(),
+        PublishError::NotConnected | PublishError::Busy => Failure::unavailable(),
         PublishError::Refused(why) => {
             tracing::error!(why, %place, "the log refused an entry");
             Failure::unavailable()

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bus_schema::error::Failure;
 use bus_schema::ops::history::Freshness;
 use bus_schema::runtime::bus::Bus;
+use bus_schema::runtime::log::group::Group;
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::streams::Layout;
 use bus_schema::subjects::LogSubject;
@@ -29,6 +30,8 @@ pub struct Edge {
     pub settings: EdgeSettings,
     /// Its connection to NATS.
     pub bus: Bus,
+    /// Appends to the log.
+    pub log: Group,
     /// Which stream has what.
     pub layout: Layout,
     /// The highest sequences heard of.
@@ -64,6 +67,7 @@ impl Edge {
             identifying: Semaphore::new(settings.identify_concurrency.max(1)),
             waiting: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
+            log: Group::start(&bus, layout, settings.appends()),
             settings,
             bus,
             layout,

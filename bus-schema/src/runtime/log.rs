@@ -6,6 +6,8 @@
 //!
 //! Leaves out what entries mean.
 
+pub mod group;
+
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -36,6 +38,9 @@ pub struct Published {
 /// Why an entry was not, or perhaps not, stored.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
+    /// Nothing was sent: too many appends are waiting already.
+    #[error("too many appends are waiting")]
+    Busy,
     /// It certainly was not.
     #[error("refused: {0}")]
     Refused(String),
@@ -62,16 +67,25 @@ pub async fn publish(
     payload: String,
     msg_id: &str,
 ) -> Result<Published, PublishError> {
+    let deadline = Instant::now() + PUBLISH_DEADLINE;
+    publish_until(bus, place, kind, Bytes::from(payload), msg_id, deadline, false).await
+}
+
+/// Publishes until it is stored or the deadline has passed; `sent`: it may have been stored before.
+async fn publish_until(
+    bus: &Bus,
+    place: LogSubject,
+    kind: &str,
+    payload: Bytes,
+    msg_id: &str,
+    deadline: Instant,
+    mut sent: bool,
+) -> Result<Published, PublishError> {
     if msg_id.len() > MSG_ID_BYTES {
         return Err(PublishError::Refused("message id too long".to_owned()));
     }
-    let mut headers = HeaderMap::new();
-    headers.insert(HEADER_TYPE, kind);
-    headers.insert(async_nats::header::NATS_MESSAGE_ID, msg_id);
-    let payload = Bytes::from(payload);
+    let headers = headers(kind, msg_id);
     let subject = place.to_string();
-    let deadline = Instant::now() + PUBLISH_DEADLINE;
-    let mut sent = false;
     loop {
         if bus.is_connected() {
             match attempt(bus, &subject, &headers, &payload).await {
@@ -88,6 +102,13 @@ pub async fn publish(
         }
         sleep(jitter(Duration::from_millis(250))).await;
     }
+}
+
+fn headers(kind: &str, msg_id: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(HEADER_TYPE, kind);
+    headers.insert(async_nats::header::NATS_MESSAGE_ID, msg_id);
+    headers
 }
 
 async fn attempt(

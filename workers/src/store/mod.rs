@@ -11,6 +11,7 @@ pub mod embedded;
 pub mod history;
 pub mod invites;
 pub mod keys;
+pub mod profiles;
 pub mod sessions;
 pub mod settings;
 pub(crate) mod transfer;
@@ -97,6 +98,7 @@ pub struct Stores {
     pub(crate) invites: Arc<dyn invites::InviteStore>,
     pub(crate) channels: Arc<dyn channels::ChannelStore>,
     pub(crate) history: Arc<dyn history::HistoryStore>,
+    pub(crate) profiles: Arc<dyn profiles::ProfileCaches>,
 }
 
 impl Stores {
@@ -114,6 +116,22 @@ impl Stores {
     /// and to do by two at once; only the setup role does it.
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
         self.history.migrate().await
+    }
+
+    /// The embedded backend with its history in Cassandra, for benchmarks.
+    #[doc(hidden)]
+    pub async fn with_history_in(
+        cassandra: &cluster::cassandra::CassandraSettings,
+        directory: &Path,
+    ) -> Result<Self, StoreError> {
+        let history = Arc::new(cluster::history::open(cassandra));
+        Ok(Self { history, ..Self::embedded(directory).await? })
+    }
+
+    /// The history alone, for benchmarks.
+    #[doc(hidden)]
+    pub fn history(&self) -> Arc<dyn history::HistoryStore> {
+        Arc::clone(&self.history)
     }
 
     /// Opens the embedded backend in `directory`, which is made if it is not there.
@@ -137,6 +155,15 @@ impl Stores {
             history: Arc::new(embedded::history::SqliteHistory::open(
                 &directory.join(embedded::history::FILE),
             )?),
+            profiles: Arc::new(embedded::profiles::InMemory),
         })
+    }
+
+    /// The same, with profiles cached in a Redis: for programs that measure what that does.
+    pub fn with_profiles_in(
+        self,
+        redis: &cluster::redis::RedisSettings,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { profiles: Arc::new(cluster::profiles::InRedis::new(redis)?), ..self })
     }
 }

@@ -17,28 +17,34 @@ use crate::store::conformance::history::{contents, model};
 use crate::store::history::HistoryStore;
 use crate::testing::{NatsServer, eventually};
 
-const STREAM: StreamIndex = StreamIndex(0);
-const ANN: UserId = UserId(1);
+pub(super) const STREAM: StreamIndex = StreamIndex(0);
+pub(super) const ANN: UserId = UserId(1);
 
-struct Bench {
+pub(super) struct Bench {
     nats: NatsServer,
-    stores: Stores,
+    pub(super) stores: Stores,
     channels: Bus,
 }
 
-type Ended = JoinHandle<Result<(), RoleError>>;
+pub(super) type Ended = JoinHandle<Result<(), RoleError>>;
 
 impl Bench {
     async fn new() -> Self {
+        Self::with(None).await
+    }
+
+    /// With its history in another store than the embedded one.
+    pub(super) async fn with(history: Option<Arc<dyn HistoryStore>>) -> Self {
         let nats = NatsServer::start().await;
         let setup = nats.connect(BusUser::Setup).await;
         set_up(&setup, &SetupSettings::default()).await.unwrap();
         let stores = Stores::embedded(&nats.directory.path().join("store")).await.unwrap();
+        let stores = Stores { history: history.unwrap_or(stores.history), ..stores };
         let channels = nats.connect(BusUser::Channels).await;
         Self { nats, stores, channels }
     }
 
-    async fn say(&self, body: &Body) -> u64 {
+    pub(super) async fn say(&self, body: &Body) -> u64 {
         self.write(model::PLACE, body.kind().as_str(), body.encode()).await
     }
 
@@ -49,14 +55,14 @@ impl Bench {
     }
 
     /// Runs a persister on a connection of its own.
-    async fn persist(&self, settings: PersisterSettings) -> (Shutdown, Ended) {
+    pub(super) async fn persist(&self, settings: PersisterSettings) -> (Shutdown, Ended) {
         let (bus, stores) = (self.nats.connect(BusUser::Persister).await, self.stores.clone());
         let shutdown = Shutdown::new();
         let stop = shutdown.clone();
         (shutdown, tokio::spawn(async move { run(bus, stores, &settings, stop).await }))
     }
 
-    async fn floor(&self, wanted: u64) {
+    pub(super) async fn floor(&self, wanted: u64) {
         eventually("the floor rises", async || {
             (self.stores.history.floor(STREAM).await.unwrap() >= wanted).then_some(())
         })
@@ -64,7 +70,7 @@ impl Bench {
     }
 }
 
-fn quick() -> PersisterSettings {
+pub(super) fn quick() -> PersisterSettings {
     PersisterSettings { batch_wait_ms: 5, trim_every_s: 1, ..PersisterSettings::default() }
 }
 
@@ -168,16 +174,8 @@ async fn two_at_once_store_what_one_would() {
     let (one, two) = (one.await.unwrap(), two.await.unwrap());
     assert!(one.is_ok() && two.is_ok());
     let ids: Vec<EntryId> = log.valid().iter().map(|entry| entry.id).collect();
-    let query = crate::store::history::RangeQuery {
-        conversation: model::CHANNEL,
-        after: Some(0),
-        upto: u64::MAX >> 1,
-        limit: 500,
-        bytes: 1 << 24,
-        events: false,
-    };
-    let found = bench.stores.history.range(STREAM, query).await.unwrap().value.entries.rows;
-    assert_eq!(found.iter().map(|e| EntryId::new(e.seq, STREAM)).collect::<Vec<_>>(), ids);
+    let ids = ids.iter().map(|id| id.sequence()).collect::<Vec<_>>();
+    assert_eq!(stored(&*bench.stores.history).await, ids);
 }
 
 /// Sixty entries, of which some are void.
@@ -235,4 +233,17 @@ async fn a_log_that_ends_below_the_store_is_not_written_from() {
     };
     let error = worker.run(&Shutdown::new()).await.unwrap_err().to_string();
     assert!(error.contains("begin above 100"), "{error}");
+}
+
+pub(super) async fn stored(store: &dyn HistoryStore) -> Vec<u64> {
+    let query = crate::store::history::RangeQuery {
+        conversation: model::CHANNEL,
+        after: Some(0),
+        upto: u64::MAX >> 1,
+        limit: 500,
+        bytes: 1 << 24,
+        events: false,
+    };
+    let found = store.range(STREAM, query).await.unwrap().value.entries.rows;
+    found.iter().map(|entry| entry.seq).collect()
 }

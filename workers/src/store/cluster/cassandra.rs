@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::errors::{corrupt, failed, unavailable};
 pub(super) use self::link::Link;
 pub(super) use self::replication::Replication;
-pub(super) use self::session::connect;
+pub(crate) use self::session::connect;
 
 /// `[store.cassandra]`: where history is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ fn settings() -> CassandraSettings {
     }
 }
 
-/// A store in a new keyspace, and what drops it.
+/// Runs a test on a store in a new keyspace, which is dropped after it.
 async fn with_fresh<F: Future<Output = ()>>(test: impl FnOnce(CassandraHistory) -> F) {
     let settings = settings();
     let store = open(&settings);

@@ -139,7 +139,7 @@ pub(crate) async fn many_deleted(store: &dyn HistoryStore) {
 /// Others' messages are found behind many of one's own.
 pub(crate) async fn many_of_ones_own(store: &dyn HistoryStore) {
     let conversation = ConversationId(103);
-    let author = |n: u64| if n % 20 == 0 { BOB } else { ANN };
+    let author = |n: u64| if n.is_multiple_of(20) { BOB } else { ANN };
     let entries = (1..=1_500).map(|n| entry(conversation, n, n, message(author(n), "said")));
     store.write_batch(STREAM, entries.collect(), 0).await.unwrap();
     let query = StandingQuery {

@@ -1,0 +1,268 @@
+//! Appending together: what arrives while one batch is being synced to disk is the next batch.
+//!
+//! A stream syncs each write by itself, and that sync is the cost of an append; an atomic batch
+//! (`Nats-Batch-*`, ADR-50) is synced once, but has a cost of its own, that of about 25 appends (the
+//! benchmark `append` shows both). So appends go each by itself while few are under way, and beyond
+//! that what has gathered goes as one batch: a lone append waits for nobody, and the busier the
+//! stream, the larger the batches. A stream has at most one batch of a process under way.
+//!
+//! Invariants: a batch is stored whole or not at all, in the order of its members, which then have
+//! consecutive sequences. Whatever becomes of a batch, each member ends as if it had been published
+//! by itself: with its own sequence, or by [`publish_until`] under the same message id.
+//!
+//! Leaves out what entries mean, and order between callers that do not wait for each other.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use async_nats::client::{Request, RequestErrorKind};
+use async_nats::{HeaderMap, Message};
+use axum::body::Bytes;
+use rand::distr::{Alphanumeric, SampleString as _};
+use serde::Deserialize;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::{
+    PUBLISH_ATTEMPT, PUBLISH_DEADLINE, PublishError, Published, attempt, headers, publish_until,
+};
+use crate::runtime::bus::Bus;
+use crate::streams::Layout;
+use crate::subjects::LogSubject;
+
+/// Appends to one stream that are under way each by itself, and the fewest worth a batch.
+const ALONE: usize = 32;
+/// Bytes of payload in a batch; the server takes a batch into memory before it stores it.
+const BATCH_BYTES: usize = 1 << 20;
+/// The most members of a batch that the server takes (NATS 2.15).
+const BATCH_MEMBERS: usize = 1_000;
+
+/// The bounds of a [`Group`].
+#[derive(Debug, Clone, Copy)]
+pub struct GroupSettings {
+    /// Members of a batch; 1: each append by itself.
+    pub members: usize,
+    /// Appends to one stream that may wait for the batch under way; more are refused.
+    pub queue: usize,
+}
+
+/// Appends to the log in batches.
+#[derive(Clone)]
+pub struct Group {
+    bus: Bus,
+    layout: Layout,
+    streams: Arc<[mpsc::Sender<Member>]>,
+}
+
+struct Member {
+    place: LogSubject,
+    kind: &'static str,
+    payload: Bytes,
+    msg_id: String,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// What became of a member's batch.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Stored(Published),
+    /// It certainly was not stored.
+    Refused,
+    /// It may have been.
+    Unknown,
+}
+
+impl Group {
+    /// Starts one task a stream; they end with the last clone.
+    pub fn start(bus: &Bus, layout: Layout, settings: GroupSettings) -> Self {
+        let members = settings.members.min(BATCH_MEMBERS);
+        // Without batches nobody has to wait for those before: the server takes many at once.
+        let streams = if members > 1 { layout.count() } else { 0 };
+        let streams = (0..streams).map(|_| {
+            let (queue, waiting) = mpsc::channel(settings.queue.max(1));
+            tokio::spawn(append_all(bus.clone(), waiting, members));
+            queue
+        });
+        Self { bus: bus.clone(), layout, streams: streams.collect() }
+    }
+
+    /// Appends to the log; as [`super::publish`] otherwise.
+    pub async fn publish(
+        &self,
+        place: LogSubject,
+        kind: &'static str,
+        payload: String,
+        msg_id: &str,
+    ) -> Result<Published, PublishError> {
+        let deadline = Instant::now() + PUBLISH_DEADLINE;
+        let payload = Bytes::from(payload);
+        let mut sent = false;
+        if let Some(queue) = self.streams.get(usize::from(self.layout.stream_of(place).0)) {
+            let (reply, answer) = oneshot::channel();
+            let msg_id = msg_id.to_owned();
+            let member = Member { place, kind, payload: payload.clone(), msg_id, reply };
+            if let Err(mpsc::error::TrySendError::Full(_)) = queue.try_send(member) {
+                return Err(PublishError::Busy);
+            }
+            match answer.await {
+                Ok(Answer::Stored(published)) => return Ok(published),
+                Ok(Answer::Refused) | Err(_) => {}
+                Ok(Answer::Unknown) => sent = true,
+            }
+        }
+        publish_until(&self.bus, place, kind, payload, msg_id, deadline, sent).await
+    }
+}
+
+async fn append_all(bus: Bus, mut waiting: mpsc::Receiver<Member>, members: usize) {
+    let alone = Arc::new(Semaphore::new(ALONE));
+    let mut gathered = VecDeque::new();
+    loop {
+        if gathered.is_empty() {
+            match waiting.recv().await {
+                Some(member) => gathered.push_back(member),
+                None => return,
+            }
+        }
+        // Those under way by themselves hold back the next: meanwhile a batch may gather.
+        let Ok(turn) = Arc::clone(&alone).acquire_owned().await else { return };
+        while gathered.len() < members
+            && let Ok(member) = waiting.try_recv()
+        {
+            gathered.push_back(member);
+        }
+        if gathered.len() < ALONE {
+            if let Some(member) = gathered.pop_front() {
+                let bus = bus.clone();
+                tokio::spawn(async move {
+                    append_alone(&bus, member).await;
+                    drop(turn);
+                });
+            }
+            continue;
+        }
+        drop(turn);
+        if append_batch(&bus, take_batch(&mut gathered)).await {
+            continue;
+        }
+        // The stream does not answer: nobody waits here for it one after the other.
+        answer_all(gathered.drain(..), Answer::Refused);
+        answer_all(std::iter::from_fn(|| waiting.try_recv().ok()), Answer::Refused);
+    }
+}
+
+/// The first of those gathered that can go together: up to the bytes of a batch, and each message
+/// id once, or the server refuses all of it. Never none.
+fn take_batch(gathered: &mut VecDeque<Member>) -> Vec<Member> {
+    let mut ids = HashSet::new();
+    let mut bytes = 0;
+    let fitting = gathered.iter().take_while(|member| {
+        bytes += member.payload.len();
+        bytes <= BATCH_BYTES && ids.insert(&*member.msg_id)
+    });
+    let fitting = fitting.count().max(1);
+    gathered.drain(..fitting).collect()
+}
+
+async fn append_alone(bus: &Bus, member: Member) {
+    if !bus.is_connected() {
+        return answer_all([member], Answer::Refused);
+    }
+    let headers = headers(member.kind, &member.msg_id);
+    let done = attempt(bus, &member.place.to_string(), &headers, &member.payload).await;
+    let answer = match done {
+        Ok(published) => Answer::Stored(published),
+        Err(PublishError::Unknown) => Answer::Unknown,
+        Err(_) => Answer::Refused,
+    };
+    answer_all([member], answer);
+}
+
+/// Has a batch stored, and answers its members. Whether the stream answered in time.
+async fn append_batch(bus: &Bus, batch: Vec<Member>) -> bool {
+    metrics::histogram!("natter_log_batch_members").record(count(batch.len()));
+    let stored = if bus.is_connected() { send(bus, &batch).await } else { Err(Answer::Refused) };
+    match stored {
+        Ok(last) => {
+            let first = (last + 1).saturating_sub(batch.len() as u64);
+            for (sequence, member) in (first..).zip(batch) {
+                let published = Published { sequence, duplicate: false };
+                answer_all([member], Answer::Stored(published));
+            }
+            true
+        }
+        Err(answer) => {
+            metrics::counter!("natter_log_batches_failed_total").increment(1);
+            tracing::debug!(members = batch.len(), ?answer, "a batch failed");
+            answer_all(batch, answer);
+            !matches!(answer, Answer::Unknown)
+        }
+    }
+}
+
+/// Whoever asked may have gone away; what the log has it has all the same.
+fn answer_all(members: impl IntoIterator<Item = Member>, answer: Answer) {
+    for member in members {
+        let _ = member.reply.send(answer);
+    }
+}
+
+/// Sends a batch; the sequence of its last member.
+async fn send(bus: &Bus, batch: &[Member]) -> Result<u64, Answer> {
+    let id = Alphanumeric.sample_string(&mut rand::rng(), 22);
+    let last = batch.len();
+    for (place, member) in (1..).zip(batch) {
+        let mut headers = headers(member.kind, &member.msg_id);
+        headers.insert("Nats-Batch-Id", &*id);
+        headers.insert("Nats-Batch-Sequence", place.to_string());
+        let (subject, payload) = (member.place.to_string(), member.payload.clone());
+        if place < last {
+            let sent = bus.client().publish_with_headers(subject, headers, payload).await;
+            sent.map_err(|_| Answer::Refused)?;
+        } else {
+            return close(bus, subject, headers, payload, last).await;
+        }
+    }
+    Err(Answer::Refused)
+}
+
+/// Sends the member that ends a batch, whose acknowledgement is that of all.
+async fn close(
+    bus: &Bus,
+    subject: String,
+    mut headers: HeaderMap,
+    payload: Bytes,
+    members: usize,
+) -> Result<u64, Answer> {
+    headers.insert("Nats-Batch-Commit", "1");
+    let request = Request::new().headers(headers).payload(payload).timeout(Some(PUBLISH_ATTEMPT));
+    let answered = bus.client().send_request(subject, request).await;
+    let answered: Message = answered.map_err(|error| match error.kind() {
+        // The stream has not seen the end, and keeps nothing without it.
+        RequestErrorKind::NoResponders => Answer::Refused,
+        _ => Answer::Unknown,
+    })?;
+    match serde_json::from_slice::<BatchAck>(&answered.payload) {
+        Ok(BatchAck { error: None, seq: Some(seq), count: Some(count) }) if count == members => {
+            Ok(seq)
+        }
+        // An error, such as a member that the log has already, refuses all of it.
+        Ok(BatchAck { error: Some(error), .. }) => {
+            tracing::debug!(?error, "the log refused a batch");
+            Err(Answer::Refused)
+        }
+        _ => Err(Answer::Unknown),
+    }
+}
+
+#[derive(Deserialize)]
+struct BatchAck {
+    error: Option<serde_json::Value>,
+    seq: Option<u64>,
+    count: Option<usize>,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a histogram of small numbers")]
+fn count(members: usize) -> f64 {
+    members as f64
+}

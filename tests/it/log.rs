@@ -1,0 +1,3 @@
+//! The log itself, below edges and workers: appending in groups.
+
+mod append;
