@@ -5,14 +5,35 @@
 //! [`Unavailable`](StoreErrorKind::Unavailable) until it is back, without a restart.
 
 pub mod cassandra;
+pub(crate) mod channels;
+pub(crate) mod invites;
+pub(crate) mod keys;
 pub mod mongodb;
 pub mod redis;
+pub(crate) mod sessions;
+pub(crate) mod users;
 
+use std::sync::Arc;
+
+use self::mongodb::Mongo;
+use super::history::HistoryStore;
 use super::settings::StoreSettings;
 use super::{StoreError, StoreErrorKind, Stores};
 
 /// Every aggregate, on its server.
 pub(crate) fn open(settings: &StoreSettings) -> Result<Stores, StoreError> {
     settings.all_named()?;
-    Err(StoreError::new(StoreErrorKind::Unavailable, "the cluster stores are not built yet"))
+    let mongo = Mongo::open(&settings.mongodb)?;
+    Ok(Stores {
+        users: Arc::new(users::Users(mongo.clone())),
+        sessions: Arc::new(sessions::Sessions(mongo.clone())),
+        keys: Arc::new(keys::Keys(mongo.clone())),
+        invites: Arc::new(invites::Invites(mongo.clone())),
+        channels: Arc::new(channels::Channels(mongo)),
+        history: history(settings)?,
+    })
+}
+
+fn history(_: &StoreSettings) -> Result<Arc<dyn HistoryStore>, StoreError> {
+    Err(StoreError::new(StoreErrorKind::Unavailable, "the cluster's history is not built yet"))
 }
