@@ -15,6 +15,7 @@ pub mod nats;
 pub mod process;
 pub mod replay;
 pub mod stack;
+pub mod stores;
 pub mod warden;
 
 pub use failure::{Context, Failure, Outcome};

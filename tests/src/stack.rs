@@ -128,9 +128,13 @@ impl Stack {
 
     /// From now on, processes that are started have this setting.
     pub fn set(&mut self, section: &str, key: &str, value: &str) {
-        let name = format!("NATTER_{section}__{key}");
+        self.set_variable(&format!("NATTER_{section}__{key}"), value);
+    }
+
+    /// The same, by the name that it has in the environment.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
         for member in &mut self.members {
-            member.settings.push((name.clone(), value.to_owned()));
+            member.settings.push((name.to_owned(), value.to_owned()));
         }
     }
 

@@ -7,6 +7,7 @@ use natter_tests::ensure;
 use natter_tests::eventually::{Seen, eventually};
 use natter_tests::json::Look as _;
 use natter_tests::stack::{Plan, Stack};
+use natter_tests::stores::Stores;
 use natter_tests::{Outcome, client};
 use serde_json::json;
 
@@ -141,5 +142,16 @@ fn everything_is_there_in_another_directory() {
             stack.set("STORE", "EMBEDDED", &other.display().to_string());
         })
         .await
+    });
+}
+
+#[test]
+fn everything_is_there_in_a_cluster() {
+    alone(LIMIT, plan(), async |stack, world| {
+        // Running processes keep their settings: only the command has these until all is moved.
+        for (name, value) in Stores::find()?.settings() {
+            stack.set_variable(&name, &value);
+        }
+        move_house(stack, world, ("embedded", "cluster"), |_| {}).await
     });
 }

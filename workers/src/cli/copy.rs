@@ -95,7 +95,7 @@ impl Place {
         to_be_read: bool,
     ) -> Result<Arc<dyn Transfer>, CommandError> {
         let Some(directory) = self.directory(settings) else {
-            return Ok(cluster::transfer::open(&settings.store).await?);
+            return Ok(cluster::transfer::open(&settings.store, to_be_read).await?);
         };
         if to_be_read && !directory.join(people::FILE).is_file() {
             return Err(CommandError::NoStore(directory.to_owned()));
@@ -190,4 +190,4 @@ where
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,7 +4,7 @@
 //! running processes must know of it they read from the store. What a command prints once (a
 //! password, an invitation) is printed nowhere else.
 
-mod copy;
+pub(crate) mod copy;
 mod invite;
 pub(crate) mod secrets;
 mod user;

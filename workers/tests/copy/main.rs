@@ -3,8 +3,9 @@
 //!
 //! Stores are compared table by table with SQL, which shares nothing with the command.
 
-#![expect(clippy::unwrap_used, reason = "a test from top to bottom")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test from top to bottom")]
 
+mod servers;
 mod source;
 
 use std::path::Path;
@@ -17,11 +18,17 @@ use rusqlite::types::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Runs that are killed at least.
+/// Runs that are killed at least, unless some went on,
 const KILLS: u32 = 8;
+/// and at most.
+const KILLS_MAX: u32 = 24;
 /// How much longer a run may take than the one before, at most, until it is killed: they come
 /// further each time, so that kills are spread over the whole of the copy.
 const LONGER: Duration = Duration::from_millis(60);
+/// The same where servers are on the way.
+const LONGER_THERE: Duration = Duration::from_millis(500);
+/// A run that is let run to its end takes no longer.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 fn command(store: &Path, settings: &[(&str, String)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_natter-workers"));
@@ -32,12 +39,17 @@ fn command(store: &Path, settings: &[(&str, String)], arguments: &[&str]) -> Com
 }
 
 /// Starts the command again and again, killing it at random moments, until it comes to its end.
-async fn copy_with_kills(store: &Path, settings: &[(&str, String)], arguments: &[&str]) -> u32 {
+async fn copy_with_kills(
+    store: &Path,
+    settings: &[(&str, String)],
+    arguments: &[&str],
+    longer: Duration,
+) {
     let mut kills = 0;
     let mut went_on = 0;
     loop {
-        let patience = LONGER.mul_f64(rand::rng().random_range(0.0..=f64::from(kills + 1)));
-        let patience = if kills < KILLS * 8 { patience } else { Duration::from_mins(2) };
+        let patience = longer.mul_f64(rand::rng().random_range(0.0..=f64::from(kills + 1)));
+        let patience = if kills < KILLS_MAX { patience } else { PATIENCE };
         let mut child = command(store, settings, arguments).spawn().unwrap();
         let Ok(ended) = timeout(patience, child.wait()).await else {
             child.kill().await.unwrap();
@@ -49,7 +61,7 @@ async fn copy_with_kills(store: &Path, settings: &[(&str, String)], arguments: &
         went_on += u32::from(said.contains("going on with"));
         assert!(ended.unwrap().success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
         assert!(kills >= KILLS || went_on > 0, "killed {kills} times, and never went on");
-        return kills;
+        return;
     }
 }
 
@@ -93,7 +105,24 @@ async fn a_killed_copy_goes_on_and_ends_the_same() {
     let [a, b] = ["a", "b"].map(|name| dir.path().join(name));
     source::fill(&a).await;
     let (from, to) = ("embedded", embedded(&b));
-    copy_with_kills(&a, &[], &["--from", from, "--to", &to]).await;
+    copy_with_kills(&a, &[], &["--from", from, "--to", &to], LONGER).await;
     assert!(rows(&a) == rows(&b), "the tables differ");
     verify(&a, &[], from, &to).await;
+}
+
+#[tokio::test]
+async fn there_and_back_with_kills_on_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let [a, b] = ["a", "b"].map(|name| dir.path().join(name));
+    source::fill(&a).await;
+    let servers = servers::Servers::find();
+    let settings = servers.settings();
+    let there = ["--from", "embedded", "--to", "cluster", "--assume-stopped"];
+    copy_with_kills(&a, &settings, &there, LONGER_THERE).await;
+    verify(&a, &settings, "embedded", "cluster").await;
+    let to = embedded(&b);
+    let back = ["--from", "cluster", "--to", &to, "--assume-stopped"];
+    copy_with_kills(&a, &settings, &back, LONGER_THERE).await;
+    assert!(rows(&a) == rows(&b), "the tables differ");
+    servers.clean().await;
 }

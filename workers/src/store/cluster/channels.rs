@@ -14,6 +14,7 @@ mod dms;
 mod document;
 mod filled;
 mod outbox;
+pub(super) mod transfer;
 
 use async_trait::async_trait;
 use bus_schema::ids::{ConversationId, UserId};

@@ -14,12 +14,23 @@ use crate::store::invites::{InviteHash, InviteRecord, InviteStore};
 pub(crate) struct Invites(pub(crate) Mongo);
 
 #[derive(Serialize, Deserialize)]
-struct InviteDocument {
+pub(super) struct InviteDocument {
     #[serde(rename = "_id")]
     hash: Binary,
-    name: String,
+    pub(super) name: String,
     uses_left: i64,
     created_at: DateTime,
+}
+
+impl From<InviteRecord> for InviteDocument {
+    fn from(invite: InviteRecord) -> Self {
+        Self {
+            hash: bytes(&invite.hash),
+            name: invite.name,
+            uses_left: i64::from(invite.uses_left),
+            created_at: date(invite.created_at),
+        }
+    }
 }
 
 impl TryFrom<InviteDocument> for InviteRecord {
@@ -47,12 +58,7 @@ fn usable(hash: InviteHash) -> Document {
 #[async_trait]
 impl InviteStore for Invites {
     async fn create(&self, invite: InviteRecord) -> Result<(), StoreError> {
-        let invite = InviteDocument {
-            hash: bytes(&invite.hash),
-            name: invite.name,
-            uses_left: i64::from(invite.uses_left),
-            created_at: date(invite.created_at),
-        };
+        let invite = InviteDocument::from(invite);
         self.0
             .run(|database| async move {
                 invites(&database).insert_one(invite).await?;

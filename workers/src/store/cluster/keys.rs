@@ -13,17 +13,23 @@ use crate::store::keys::{KeyRecord, KeyStore, Purpose};
 pub(crate) struct Keys(pub(crate) Mongo);
 
 #[derive(Serialize, Deserialize)]
-struct KeyDocument {
+pub(super) struct KeyDocument {
     kid: String,
     secret: Binary,
     created_at: DateTime,
 }
 
 #[derive(Serialize, Deserialize)]
-struct PurposeDocument {
+pub(super) struct PurposeDocument {
     #[serde(rename = "_id")]
-    purpose: String,
-    keys: Vec<KeyDocument>,
+    pub(super) purpose: String,
+    pub(super) keys: Vec<KeyDocument>,
+}
+
+impl From<KeyRecord> for KeyDocument {
+    fn from(key: KeyRecord) -> Self {
+        Self { kid: key.kid, secret: bytes(&key.secret), created_at: date(key.created_at) }
+    }
 }
 
 impl TryFrom<KeyDocument> for KeyRecord {
@@ -42,12 +48,7 @@ impl KeyStore for Keys {
         purpose: Purpose,
         first: KeyRecord,
     ) -> Result<Vec<KeyRecord>, StoreError> {
-        let first = KeyDocument {
-            kid: first.kid,
-            secret: bytes(&first.secret),
-            created_at: date(first.created_at),
-        };
-        let first = serialize_to_bson(&[first]).map_err(corrupt)?;
+        let first = serialize_to_bson(&[KeyDocument::from(first)]).map_err(corrupt)?;
         self.0
             .run(|database| async move {
                 let update = doc! { "$setOnInsert": { "keys": first } };

@@ -32,6 +32,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 pub(crate) use self::failures::{corrupt, duplicate_key, kept_changing};
 pub(crate) use self::values::{bytes, date, from_bson, hash, time, to_bson};
+use crate::store::transfer::CopyState;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How often to look whether the setup role has made the schema.
@@ -87,6 +88,8 @@ pub(crate) struct Mongo(Arc<Inner>);
 struct Inner {
     settings: MongoSettings,
     address: ConnectionString,
+    /// For a copy a store need not be finished: it is what finishes it.
+    copying: bool,
     /// For operations at work and those waiting for a connection: the driver's own queue has no end.
     places: Semaphore,
     client: OnceCell<Client>,
@@ -103,10 +106,20 @@ impl fmt::Debug for Mongo {
 impl Mongo {
     /// Checks the settings; connects when something is first asked.
     pub(crate) fn open(settings: &MongoSettings) -> Result<Self, StoreError> {
+        Self::open_for(settings, false)
+    }
+
+    /// The same database, to be copied as a whole.
+    pub(super) fn open_to_copy(settings: &MongoSettings) -> Result<Self, StoreError> {
+        Self::open_for(settings, true)
+    }
+
+    fn open_for(settings: &MongoSettings, copying: bool) -> Result<Self, StoreError> {
         let places = settings.max_waiting.saturating_add(to_usize(settings.max_connections));
         Ok(Self(Arc::new(Inner {
             address: address(settings)?,
             settings: settings.clone(),
+            copying,
             places: Semaphore::new(places.min(Semaphore::MAX_PERMITS)),
             client: OnceCell::new(),
             prepared: OnceCell::new(),
@@ -134,7 +147,7 @@ impl Mongo {
         let deadline = Instant::now() + Duration::from_millis(self.0.settings.operation_timeout_ms);
         let bounded = async {
             let database = self.database().await?;
-            let prepared = || wait_for_schema(&database, deadline);
+            let prepared = || self.ready(&database, deadline);
             self.0.prepared.get_or_try_init(prepared).await?;
             work(database).await
         };
@@ -142,6 +155,15 @@ impl Mongo {
         timeout_at(deadline, Box::pin(bounded))
             .await
             .unwrap_or_else(|_| Err(unavailable("no answer in time")))
+    }
+
+    /// That the database can be used.
+    async fn ready(&self, database: &Database, deadline: Instant) -> Result<(), StoreError> {
+        wait_for_schema(database, deadline).await?;
+        if self.0.copying {
+            return Ok(());
+        }
+        CopyState::usable(super::transfer::state(database).await?.as_ref())
     }
 
     async fn database(&self) -> Result<Database, StoreError> {

@@ -7,6 +7,7 @@
 
 mod create;
 mod document;
+pub(super) mod transfer;
 
 use std::collections::HashSet;
 

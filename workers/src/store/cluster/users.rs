@@ -22,9 +22,9 @@ const IDS_PER_QUERY: usize = 500;
 pub(crate) struct Users(pub(crate) Mongo);
 
 #[derive(Serialize, Deserialize)]
-struct UserDocument {
+pub(super) struct UserDocument {
     #[serde(rename = "_id")]
-    id: i64,
+    pub(super) id: i64,
     username: String,
     display_name: String,
     avatar_url: Option<String>,

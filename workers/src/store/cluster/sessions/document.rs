@@ -1,13 +1,18 @@
 //! A session's document, and what a refresh token means to it.
 
 use bus_schema::ids::{SessionId, UserId};
+use bus_schema::text::Nonce;
 use bus_schema::timestamp::Timestamp;
 use mongodb::bson::{Binary, DateTime};
 use mongodb::{Collection, Database};
 use serde::{Deserialize, Serialize};
 
-use crate::store::cluster::mongodb::{bytes, date, from_bson, schema, time, to_bson};
+use crate::store::StoreError;
+use crate::store::cluster::mongodb::{
+    bytes, corrupt, date, from_bson, hash, schema, time, to_bson,
+};
 use crate::store::sessions::{REPEATS_PER_SESSION, Rotation, SessionRecord, TokenHash};
+use crate::store::transfer::{RotationCopy, SessionCopy};
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct SessionDocument {
@@ -82,6 +87,38 @@ impl SessionDocument {
             user: UserId(from_bson(self.user)),
             created_at: time(self.created_at),
             last_used_at: time(self.last_used_at),
+        }
+    }
+
+    /// All of it. Rotations are told apart by their tokens, and stand in that order.
+    pub(super) fn copy(self) -> Result<SessionCopy, StoreError> {
+        let rotations = self.rotations.iter().map(|known| {
+            let nonce = Nonce::parse(&known.nonce).map_err(corrupt)?;
+            Ok(RotationCopy { spent: hash(&known.spent)?, nonce, at: time(known.at) })
+        });
+        let mut rotations = rotations.collect::<Result<Vec<_>, StoreError>>()?;
+        rotations.sort_unstable_by_key(|rotation| rotation.spent);
+        Ok(SessionCopy {
+            session: self.record(),
+            token: hash(&self.token)?,
+            ended_at: self.ended_at.map(time),
+            rotations,
+        })
+    }
+
+    /// The document of such a session.
+    pub(super) fn from_copy(copy: &SessionCopy) -> Self {
+        let mut rotations: Vec<_> = copy.rotations.iter().collect();
+        rotations.sort_by_key(|rotation| rotation.at);
+        let rotations = rotations.into_iter().map(|rotation| RotationDocument {
+            spent: bytes(&rotation.spent),
+            nonce: rotation.nonce.as_str().to_owned(),
+            at: date(rotation.at),
+        });
+        Self {
+            ended_at: copy.ended_at.map(date),
+            rotations: rotations.collect(),
+            ..Self::new(copy.session, &copy.token)
         }
     }
 
