@@ -8,6 +8,7 @@
 
 mod connected;
 mod read;
+mod row;
 mod rows;
 mod scan;
 mod schema;
@@ -107,6 +108,11 @@ impl HistoryStore for CassandraHistory {
         write::floor(&c, stream, floor).await?;
         self.saw(stream, floor);
         Ok(())
+    }
+
+    async fn write_rows(&self, _: StreamIndex, entries: Arc<[Entry]>) -> Result<(), StoreError> {
+        let c = self.link.get().await?;
+        write::entries(&c, &entries).await
     }
 
     async fn precedents(
