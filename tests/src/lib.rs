@@ -10,11 +10,13 @@ pub mod eventually;
 pub mod failure;
 pub mod json;
 pub mod locate;
+pub mod measure;
 pub mod model;
 pub mod nats;
 pub mod process;
 pub mod replay;
 pub mod stack;
+pub mod stores;
 pub mod warden;
 
 pub use failure::{Context, Failure, Outcome};
