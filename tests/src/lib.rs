@@ -12,6 +12,7 @@ pub mod json;
 pub mod locate;
 pub mod model;
 pub mod nats;
+pub mod outage;
 pub mod process;
 pub mod replay;
 pub mod stack;
