@@ -4,6 +4,7 @@
 //! Invariant: fresh, on a free port, killed when dropped; its log is shown when it does not start.
 
 pub(crate) mod cluster;
+pub(crate) mod cut;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -3,10 +3,12 @@
 //!
 //! Invariants: only valid entries are written; every row is a pure function of the entries it was
 //! made from, so writing any of them again, in any order, ends in the same rows. The floor rises
-//! with the rows below it in one step, so whoever reads both sees every valid entry up to the
+//! with the rows below it or after them, so whoever reads it first sees every valid entry up to the
 //! floor. Rows above the floor that was read may be seen too; readers filter them by sequence.
 //!
 //! Leaves out judging (that is [`bus_schema::verdict`]) and what the log still holds.
+
+mod kinds;
 
 use async_trait::async_trait;
 use bus_schema::entry::Entry;
@@ -16,6 +18,7 @@ use bus_schema::text::{Content, Nonce};
 use bus_schema::timestamp::Timestamp;
 use bus_schema::verdict::MembershipEvent;
 
+pub(crate) use self::kinds::{kind_number, kind_numbered};
 use super::StoreError;
 
 /// Something read, and the floor it was read at or above.
@@ -32,13 +35,16 @@ pub struct Snapshot<T> {
 pub struct Rows<T> {
     /// In the order asked.
     pub rows: Vec<T>,
-    /// Whether the bound was met before the range ended.
+    /// Whether a bound was met before the range ended.
     pub more: bool,
+    /// If so, where: everything up to here in that direction was looked at, so this is where to go
+    /// on. It need not be a row: where many were deleted, fewer rows than asked for may be given.
+    pub stop: Option<u64>,
 }
 
 impl<T> Default for Rows<T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), more: false }
+        Self { rows: Vec::new(), more: false, stop: None }
     }
 }
 
@@ -202,10 +208,18 @@ pub struct Marker {
 /// The store of what the log said.
 #[async_trait]
 pub trait HistoryStore: Send + Sync + 'static {
+    /// Makes what the store needs before it can be used, where opening does not: safe to repeat, and
+    /// to do by two at once. Only the setup role does it; until then operations of such a store are
+    /// [`Unavailable`](super::StoreErrorKind::Unavailable).
+    async fn migrate(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// How far the store holds a stream; 0 if it holds nothing.
     async fn floor(&self, stream: StreamIndex) -> Result<u64, StoreError>;
 
-    /// Writes valid entries of one stream and raises its floor, all of it or nothing. A floor below
+    /// Writes valid entries of one stream, then raises its floor: never before all rows are there.
+    /// When it fails, some may be there already; writing the same again is the remedy. A floor below
     /// the present one leaves the floor where it is.
     async fn write_batch(
         &self,

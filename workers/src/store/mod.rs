@@ -109,6 +109,28 @@ impl Stores {
         }
     }
 
+    /// Makes what the stores need before they can be used, where opening does not. Safe to repeat,
+    /// and to do by two at once; only the setup role does it.
+    pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
+        self.history.migrate().await
+    }
+
+    /// The embedded backend with its history in Cassandra, for benchmarks.
+    #[doc(hidden)]
+    pub async fn with_history_in(
+        cassandra: &cluster::cassandra::CassandraSettings,
+        directory: &Path,
+    ) -> Result<Self, StoreError> {
+        let history = Arc::new(cluster::history::open(cassandra));
+        Ok(Self { history, ..Self::embedded(directory).await? })
+    }
+
+    /// The history alone, for benchmarks.
+    #[doc(hidden)]
+    pub fn history(&self) -> Arc<dyn history::HistoryStore> {
+        Arc::clone(&self.history)
+    }
+
     /// Opens the embedded backend in `directory`, which is made if it is not there.
     pub async fn embedded(directory: &Path) -> Result<Self, StoreError> {
         let directory = directory.to_owned();

@@ -4,6 +4,11 @@
 //! tests share the servers, so each makes names of its own for what it keeps there.
 
 use std::path::Path;
+use std::sync::Arc;
+
+use crate::store::cluster::cassandra::{CassandraSettings, connect};
+use crate::store::cluster::history;
+use crate::store::history::HistoryStore;
 
 /// A server of the cluster stores.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +40,35 @@ fn running(name: &str) -> Option<String> {
     let said: serde_json::Value =
         serde_json::from_slice(&std::fs::read(Path::new(file)).ok()?).ok()?;
     said[name]["url"].as_str().map(str::to_owned)
+}
+
+/// A history in a keyspace of its own.
+pub(crate) struct Keyspace {
+    pub(crate) history: Arc<dyn HistoryStore>,
+    settings: CassandraSettings,
+}
+
+impl Keyspace {
+    /// Made on the server itself, then reached at `url`.
+    pub(crate) async fn at(url: String) -> Self {
+        let settings = CassandraSettings {
+            url: Server::Cassandra.url(),
+            keyspace: unique_name(),
+            // Many tests share one small server.
+            write_timeout_ms: 15_000,
+            ..CassandraSettings::default()
+        };
+        history::open(&settings).migrate().await.unwrap();
+        let reached = CassandraSettings { url, ..settings.clone() };
+        Self { history: Arc::new(history::open(&reached)), settings }
+    }
+
+    /// Drops it: each costs the server memory.
+    pub(crate) async fn drop(self) {
+        let session = connect(&self.settings).await.unwrap();
+        let cql = format!("DROP KEYSPACE {}", self.settings.keyspace);
+        session.query_unpaged(cql, ()).await.unwrap();
+    }
 }
 
 /// A name that no other test uses, for a keyspace, a database, a prefix.

@@ -14,12 +14,14 @@ use bus_schema::runtime::log::Reader;
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::streams::LogStream;
 use bus_schema::subjects;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::tail::Tail;
+use super::HistorySettings;
+use super::tail::{Tail, TailSettings};
 use super::view::View;
 use crate::roles::RoleError;
 use crate::store::history::HistoryStore;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// Between two digests, and two looks at the store's floor.
 const BEAT: Duration = Duration::from_secs(1);
@@ -37,20 +39,30 @@ pub(super) struct Start {
     pub(super) last: u64,
 }
 
-/// Finds where to begin: `warm` entries below the store's floor, or where the log begins.
+/// Finds where to begin: `warm` entries below the store's floor, or where the log begins. Without the
+/// store, as far back as the tail can hold: the floor is not known to be higher.
 pub(super) async fn start(
     bus: &Bus,
     store: &dyn HistoryStore,
     stream: StreamIndex,
-    warm: u64,
+    settings: &HistorySettings,
 ) -> Result<Start, RoleError> {
     let name = LogStream(stream).to_string();
     let info = bus.jetstream().get_stream(&name).await.map_err(RoleError::new)?;
     let state = &info.cached_info().state;
     // The floor after the log's beginning: what was trimmed meanwhile is below both.
-    let floor = store.floor(stream).await?;
     let first = state.first_sequence.saturating_sub(1);
-    let base = floor.saturating_sub(warm).max(first).min(state.last_sequence.max(first));
+    let wanted = match store.floor(stream).await {
+        Ok(floor) => floor.saturating_sub(settings.warm_entries),
+        Err(error) if error.kind == StoreErrorKind::Unavailable => {
+            tracing::warn!(%stream, store.error = %error, "beginning without the store");
+            let TailSettings { entries, lag_factor, .. } = settings.tail;
+            let room = entries.saturating_mul(lag_factor.max(1));
+            state.last_sequence.saturating_sub(u64::try_from(room).unwrap_or(u64::MAX))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let base = wanted.max(first).min(state.last_sequence.max(first));
     Ok(Start { base, last: state.last_sequence })
 }
 
@@ -75,7 +87,7 @@ pub(super) async fn read(bus: Bus, view: Arc<View>, shutdown: Shutdown) {
     }
 }
 
-/// Each second: learns the floor, publishes a digest, shows sizes.
+/// Each second: publishes a digest, learns the floor, judges what came, shows sizes.
 pub(super) async fn beat(bus: Bus, view: Arc<View>, shutdown: Shutdown) {
     let mut digested = view.peek(Tail::read);
     let mut beats = interval(BEAT);
@@ -87,12 +99,23 @@ pub(super) async fn beat(bus: Bus, view: Arc<View>, shutdown: Shutdown) {
             () = shutdown.requested() => return,
         }
         digested = digest(&bus, &view, digested).await;
+        let floor = async {
+            let floor = timeout(BEAT, view.store.floor(view.stream)).await;
+            floor.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::Unavailable, "no answer")))
+        };
         let floor = tokio::select! {
-            floor = view.store.floor(view.stream) => floor,
+            floor = floor => floor,
             () = shutdown.requested() => return,
         };
+        view.raise_floor(floor.as_ref().ok().copied());
         match &floor {
-            Ok(floor) => view.raise_floor(*floor),
+            Ok(_) => {
+                tokio::select! {
+                    // What is left waits for the next beat; digests do not wait.
+                    _ = timeout(BEAT, view.settle()) => {}
+                    () = shutdown.requested() => return,
+                }
+            }
             // Once, not each second.
             Err(error) if store_answers => {
                 tracing::warn!(stream = %view.stream, store.error = %error, "no floor");
@@ -141,7 +164,7 @@ fn show(view: &View) {
 /// Waits until the view has read what the stream held at the start, but not for ever: a worker
 /// that is behind still answers what it can.
 pub(super) async fn catch_up(view: &View, start: Start, at_most: Duration) -> Result<(), Failure> {
-    if let Ok(reached) = tokio::time::timeout(at_most, view.reach(start.last)).await {
+    if let Ok(reached) = timeout(at_most, view.reach(start.last)).await {
         return reached;
     }
     tracing::warn!(stream = %view.stream, last = start.last, "serving though behind");

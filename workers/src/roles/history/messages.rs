@@ -28,7 +28,8 @@ pub(super) async fn handle(
         return Err(Failure::bad_request("limit: 1 to 100"));
     }
     view.fresh(request.fresh).await?;
-    let asked = Asked { place: request.place, conversation, stream: view.stream };
+    let away = view.is_store_away();
+    let asked = Asked { place: request.place, conversation, stream: view.stream, away };
     let limit = request.limit as usize;
     let around = match request.bound {
         Bound::Newest => return asked.older(view, u64::MAX, limit).await,
@@ -47,7 +48,7 @@ pub(super) async fn handle(
 pub(super) async fn one(view: &View, request: GetMessageRequest) -> Result<Message, Failure> {
     let conversation = view.conversation(request.place)?;
     view.fresh(request.fresh).await?;
-    let asked = Asked { place: request.place, conversation, stream: view.stream };
+    let asked = Asked { place: request.place, conversation, stream: view.stream, away: false };
     let seq = request.id.sequence();
     let places = [request.place];
     let found = view.merge(
@@ -60,11 +61,18 @@ pub(super) async fn one(view: &View, request: GetMessageRequest) -> Result<Messa
     found.map(|m| shown(m, conversation, view.stream)).ok_or_else(Failure::not_found)
 }
 
+/// Leaves out what is beyond the limit or the budget. Whether anything was left out.
+fn cut(found: &mut Vec<MessageRecord>, limit: usize, budget: &mut usize) -> bool {
+    let beyond = found.len() > limit;
+    found.truncate(limit);
+    fit(found, budget) || beyond
+}
+
 /// One side of a page.
 struct Part {
     /// In the direction away from the anchor; one more than asked for if there are more.
     found: Vec<MessageRecord>,
-    /// If it ends early though there may be more: the last sequence looked at.
+    /// If it ends early though there may be more: everything up to here was looked at.
     stop: Option<u64>,
 }
 
@@ -75,6 +83,8 @@ struct Asked {
     place: LogSubject,
     conversation: ConversationId,
     stream: StreamIndex,
+    /// The store is away: pages end where memory does.
+    away: bool,
 }
 
 impl Asked {
@@ -86,12 +96,10 @@ impl Asked {
             |query| view.store.page(view.stream, query),
         );
         let Part { mut found, stop } = part.await?;
-        let mut has_more = found.len() > limit || stop.is_some();
-        found.truncate(limit);
-        has_more |= fit(&mut found, &mut { RANGE_BYTES });
+        let cut = cut(&mut found, limit, &mut { RANGE_BYTES });
         found.reverse();
-        let next = found.first().map(|m| m.seq).or(stop);
-        Ok(self.reply(found, has_more, next))
+        let next = stop.filter(|_| !cut).or(found.first().map(|m| m.seq));
+        Ok(self.reply(found, cut || stop.is_some(), next))
     }
 
     async fn newer(&self, view: &View, from: u64, limit: usize) -> Result<MessagesReply, Failure> {
@@ -102,11 +110,9 @@ impl Asked {
             |query| view.store.page(view.stream, query),
         );
         let Part { mut found, stop } = part.await?;
-        let mut has_more = found.len() > limit || stop.is_some();
-        found.truncate(limit);
-        has_more |= fit(&mut found, &mut { RANGE_BYTES });
-        let next = found.last().map(|m| m.seq).or(stop);
-        Ok(self.reply(found, has_more, next))
+        let cut = cut(&mut found, limit, &mut { RANGE_BYTES });
+        let next = stop.filter(|_| !cut).or(found.last().map(|m| m.seq));
+        Ok(self.reply(found, cut || stop.is_some(), next))
     }
 
     async fn around(&self, view: &View, at: u64, limit: usize) -> Result<MessagesReply, Failure> {
@@ -129,15 +135,12 @@ impl Asked {
         newer.truncate(limit.div_ceil(2).max(limit.saturating_sub(older.len())));
         let mut budget = RANGE_BYTES / 2;
         fit(&mut newer, &mut budget);
-        let room = limit - newer.len();
-        let mut has_more = older.len() > room || stop.is_some();
-        older.truncate(room);
         budget += RANGE_BYTES / 2;
-        has_more |= fit(&mut older, &mut budget);
+        let cut = cut(&mut older, limit - newer.len(), &mut budget);
         older.reverse();
         older.extend(newer);
-        let next = older.first().map(|m| m.seq).or(stop);
-        Ok(self.reply(older, has_more, next))
+        let next = stop.filter(|_| !cut).or(older.first().map(|m| m.seq));
+        Ok(self.reply(older, cut || stop.is_some(), next))
     }
 
     /// The sequence of the first message at or after a time; after all if there is none.
@@ -180,14 +183,19 @@ impl Asked {
             thread.into_iter().flat_map(|t| t.older(below)).take(limit + 1).collect();
         let mut stop = None;
         if found.len() <= limit && tail.base() > 0 {
+            if rows.is_none() && self.away && below > tail.base() + 1 {
+                stop = Some(tail.base() + 1);
+                return Step::Done(Part { found, stop });
+            }
             let Some(rows) = rows else {
                 let older = self.wanted(tail, limit);
                 return Step::Ask(self.query(below, older, 0));
             };
             let stored = rows.older.rows.iter().filter(|row| row.seq <= tail.base());
             found.extend(stored.cloned().filter_map(|row| changed(thread, row)).take(limit + 1));
-            if found.len() <= limit && rows.older.more {
-                stop = rows.older.rows.last().map(|row| row.seq);
+            if found.len() <= limit {
+                // Above its base the tail has been looked at as a whole.
+                stop = rows.older.stop.map(|stop| stop.min(tail.base() + 1));
             }
             found.truncate(limit + 1);
         }
@@ -212,11 +220,11 @@ impl Asked {
             };
             let stored = rows.newer.rows.iter().filter(|row| row.seq <= tail.read());
             found.extend(stored.cloned().filter_map(|row| changed(thread, row)).take(limit + 1));
-            let last = rows.newer.rows.last().map(|row| row.seq);
-            if rows.newer.more && last.is_some_and(|seq| seq <= tail.read()) {
-                let stop = last.filter(|_| found.len() <= limit);
+            if let Some(stop) = rows.newer.stop.filter(|stop| *stop <= tail.read()) {
+                let stop = Some(stop).filter(|_| found.len() <= limit);
                 return Step::Done(Part { found, stop });
             }
+            let last = rows.newer.stop.or(rows.newer.rows.last().map(|row| row.seq));
             next = last.map_or(from, |seq| seq + 1);
         }
         if found.len() <= limit {

@@ -4,16 +4,20 @@
 //! answers. Invariants: an answer about a range says how far it reaches and holds every valid entry
 //! up to there, whatever the persister's lag (`view`); verdicts are the same as everybody's,
 //! because they use only what stands before an entry (`thread`); a worker that has not read far
-//! enough, or finds a hole between store and tail, answers `unavailable` and another is asked.
+//! enough, or finds a hole between store and tail, answers `unavailable` and another is asked. While
+//! the store is away, what is in memory is answered, and is said to be no more than that.
 //!
 //! Leaves out who may read: edges ask only for those who may. It writes nothing but markers.
 
 mod changes;
 mod follow;
+mod heads;
 mod latest;
 mod messages;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod outage_tests;
 mod range;
 #[cfg(test)]
 mod role_tests;
@@ -87,7 +91,7 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     let mut views = Vec::new();
     for stream in streams(layout, &settings.streams)? {
-        let start = follow::start(&bus, &*stores.history, stream, settings.warm_entries).await?;
+        let start = follow::start(&bus, &*stores.history, stream, settings).await?;
         let tail = Tail::new(stream, start.base, settings.tail);
         let latest = Some(Latest::of(&bus, stream));
         let view = Arc::new(View::new(layout, tail, Arc::clone(&stores.history), latest));

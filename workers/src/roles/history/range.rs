@@ -24,7 +24,8 @@ pub(super) async fn handle(view: &View, request: RangeRequest) -> Result<RangeRe
     }
     view.fresh(request.fresh).await?;
     let (place, limit) = (request.place, request.limit);
-    let asked = Asked { place, conversation, limit, membership: request.membership };
+    let away = view.is_store_away();
+    let asked = Asked { place, conversation, limit, membership: request.membership, away };
     view.merge(
         &[place],
         |tail, rows| match request.after {
@@ -65,6 +66,8 @@ struct Asked {
     conversation: ConversationId,
     limit: u32,
     membership: bool,
+    /// The store is away: of the newest, those in memory are given.
+    away: bool,
 }
 
 type Answer = Step<RangeReply, RangeQuery>;
@@ -106,6 +109,9 @@ impl Asked {
                 more = true;
                 break;
             }
+        }
+        if !more && tail.base() > 0 && rows.is_none() && self.away {
+            more = true;
         }
         if !more && tail.base() > 0 {
             let Some(rows) = rows else { return self.ask(tail, None) };

@@ -1,5 +1,6 @@
 //! Against a real NATS server: history and persister as edges see them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus_schema::entry::{Body, EntryKind};
@@ -22,34 +23,41 @@ use crate::roles::persister::{self, PersisterSettings};
 use crate::roles::setup::{SetupSettings, set_up};
 use crate::store::Stores;
 use crate::store::conformance::history::model::{self, PLACE};
+use crate::store::history::HistoryStore;
 use crate::testing::{NatsServer, eventually};
 
-const STREAM: StreamIndex = StreamIndex(0);
-const ANN: UserId = UserId(1);
+pub(super) const STREAM: StreamIndex = StreamIndex(0);
+pub(super) const ANN: UserId = UserId(1);
 const BOB: UserId = UserId(2);
-const LATEST: Freshness = Freshness { min: 0, latest: true };
+pub(super) const LATEST: Freshness = Freshness { min: 0, latest: true };
 
-struct Bench {
+pub(super) struct Bench {
     nats: NatsServer,
-    stores: Stores,
+    pub(super) stores: Stores,
     writer: Bus,
-    edge: Bus,
+    pub(super) edge: Bus,
 }
 
-type Running = (Shutdown, JoinHandle<Result<(), RoleError>>);
+pub(super) type Running = (Shutdown, JoinHandle<Result<(), RoleError>>);
 
 impl Bench {
     async fn new() -> Self {
+        Self::with(None).await
+    }
+
+    /// With its history in another store than the embedded one.
+    pub(super) async fn with(history: Option<Arc<dyn HistoryStore>>) -> Self {
         let nats = NatsServer::start().await;
         let setup = nats.connect(BusUser::Setup).await;
         set_up(&setup, &SetupSettings::default()).await.unwrap();
         let stores = Stores::embedded(&nats.directory.path().join("store")).await.unwrap();
+        let stores = Stores { history: history.unwrap_or(stores.history), ..stores };
         let (writer, edge) =
             (nats.connect(BusUser::Channels).await, nats.connect(BusUser::Edge).await);
         Self { nats, stores, writer, edge }
     }
 
-    async fn history(&self, settings: HistorySettings) -> Running {
+    pub(super) async fn history(&self, settings: HistorySettings) -> Running {
         let (bus, stores) = (self.nats.connect(BusUser::History).await, self.stores.clone());
         let (shutdown, serving) = (Shutdown::new(), bus.clone());
         let stop = shutdown.clone();
@@ -58,7 +66,7 @@ impl Bench {
         (shutdown, running)
     }
 
-    async fn persister(&self) -> Running {
+    pub(super) async fn persister(&self) -> Running {
         let (bus, stores) = (self.nats.connect(BusUser::Persister).await, self.stores.clone());
         let settings = PersisterSettings { batch_wait_ms: 5, ..PersisterSettings::default() };
         let shutdown = Shutdown::new();
@@ -67,24 +75,24 @@ impl Bench {
         (shutdown, tokio::spawn(running))
     }
 
-    async fn say(&self, body: &Body) -> u64 {
+    pub(super) async fn say(&self, body: &Body) -> u64 {
         let id = self.writer.client().new_inbox();
         let id = id.get(id.len().saturating_sub(60)..).unwrap_or(&id).to_owned();
         let kind = body.kind().as_str();
         log::publish(&self.writer, PLACE, kind, body.encode(), &id).await.unwrap().sequence
     }
 
-    async fn range(&self, after: Option<u64>, fresh: Freshness) -> RangeReply {
+    pub(super) async fn range(&self, after: Option<u64>, fresh: Freshness) -> RangeReply {
         let request = RangeRequest { place: PLACE, after, fresh, limit: 500, membership: true };
         self.edge.call::<Range>(&Call::platform().stream(STREAM), &request).await.unwrap()
     }
 
-    async fn messages(&self, bound: Bound) -> MessagesReply {
+    pub(super) async fn messages(&self, bound: Bound) -> MessagesReply {
         let request = MessagesRequest { place: PLACE, bound, limit: 3, fresh: LATEST };
         self.edge.call::<Messages>(&Call::platform().stream(STREAM), &request).await.unwrap()
     }
 
-    async fn summary(&self, user: UserId) -> Summary {
+    pub(super) async fn summary(&self, user: UserId) -> Summary {
         let of = SummaryOf { place: PLACE, since: EntryId::ZERO, messages: 2 };
         let request = SummariesRequest { user, places: vec![of], fresh: LATEST };
         let call = Call::platform().stream(STREAM);
@@ -93,11 +101,11 @@ impl Bench {
     }
 }
 
-fn ids(seqs: impl IntoIterator<Item = u64>) -> Vec<EntryId> {
+pub(super) fn ids(seqs: impl IntoIterator<Item = u64>) -> Vec<EntryId> {
     seqs.into_iter().map(|seq| EntryId::new(seq, STREAM)).collect()
 }
 
-async fn stop((shutdown, running): Running) {
+pub(super) async fn stop((shutdown, running): Running) {
     shutdown.request();
     running.await.unwrap().unwrap();
 }

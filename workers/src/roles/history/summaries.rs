@@ -31,6 +31,9 @@ pub(super) async fn handle(
     let wanted: Vec<_> = request.places.iter().copied().zip(conversations?).collect();
     view.fresh(request.fresh).await?;
     let places: Vec<_> = request.places.iter().map(|of| of.place).collect();
+    if view.is_store_away() {
+        return Ok(without_store(view, &request));
+    }
     let asking = wanted.iter().filter(|(of, _)| of.messages > 0).count().max(1);
     let budget = RANGE_BYTES / asking;
     let mut through = None;
@@ -50,7 +53,45 @@ pub(super) async fn handle(
         },
         |queries| view.store.standings(view.stream, request.user, queries),
     );
-    summaries.await
+    let reply = summaries.await?;
+    view.learn_heads(
+        reply.through,
+        places
+            .iter()
+            .zip(&reply.summaries)
+            .filter_map(|(place, summary)| Some((*place, summary.last_id?.sequence()))),
+    );
+    Ok(reply)
+}
+
+/// What memory alone can say, so that people who come back while the store is away are not kept
+/// waiting: nothing of what came is passed over, but counts are of what is in memory, and markers
+/// are not known. Where it is not known which entry is the last, it is given as late as it can be;
+/// who asks for what is below gets `unavailable` for that conversation alone.
+fn without_store(view: &View, request: &SummariesRequest) -> SummariesReply {
+    view.peek(|tail| {
+        let through = tail.read();
+        let summaries = request.places.iter().map(|of| {
+            let thread = tail.thread(of.place);
+            let at_most = if tail.base() > 0 { Some(tail.base()) } else { None };
+            let last = thread.and_then(super::thread::Thread::last).or(tail.head(of.place));
+            let newest = thread.into_iter().flat_map(|thread| thread.older(through + 1));
+            let mut messages: Vec<_> = newest.take(of.messages as usize).collect();
+            fit(&mut messages, &mut { RANGE_BYTES / request.places.len().max(1) });
+            messages.reverse();
+            let conversation = of.place.conversation();
+            let messages = messages.into_iter().zip(std::iter::repeat(conversation));
+            let messages = messages.filter_map(|(m, of)| Some(shown(m, of?, view.stream)));
+            let last = last.or(at_most);
+            Summary {
+                last_id: last.map(|seq| EntryId::new(seq, view.stream)),
+                read_id: (of.since > EntryId::ZERO).then_some(of.since),
+                unread: 0,
+                messages: messages.collect(),
+            }
+        });
+        SummariesReply { through, summaries: summaries.collect() }
+    })
 }
 
 /// Deleted messages for which the store is asked for more of the newest than needed, at most.
@@ -71,8 +112,9 @@ fn query(tail: &Tail, of: SummaryOf, conversation: ConversationId, upto: u64) ->
 }
 
 fn last_in(tail: &Tail, of: SummaryOf, upto: u64) -> Option<u64> {
-    let entries = tail.thread(of.place)?.after(0);
-    entries.rev().map(|entry| entry.id.sequence()).find(|seq| *seq <= upto)
+    let entries = tail.thread(of.place).into_iter().flat_map(|thread| thread.after(0).rev());
+    let newest = entries.map(|entry| entry.id.sequence()).find(|seq| *seq <= upto);
+    newest.or(tail.head(of.place).filter(|seq| *seq <= upto))
 }
 
 struct Asked {

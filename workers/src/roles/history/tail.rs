@@ -14,6 +14,7 @@ use bus_schema::ids::StreamIndex;
 use bus_schema::subjects::LogSubject;
 use serde::{Deserialize, Serialize};
 
+use super::heads::Heads;
 use super::thread::Thread;
 
 /// How much a tail may hold.
@@ -28,11 +29,19 @@ pub struct TailSettings {
     pub lag_factor: usize,
     /// Members of all conversations of a stream whose membership is kept in memory.
     pub members: usize,
+    /// Conversations of a stream whose last entry is remembered when the entry itself no longer is.
+    pub heads: usize,
 }
 
 impl Default for TailSettings {
     fn default() -> Self {
-        Self { entries: 50_000, bytes: 64 * 1024 * 1024, lag_factor: 8, members: 500_000 }
+        Self {
+            entries: 50_000,
+            bytes: 64 * 1024 * 1024,
+            lag_factor: 8,
+            members: 500_000,
+            heads: 100_000,
+        }
     }
 }
 
@@ -59,6 +68,7 @@ pub(super) struct Tail {
     slots: VecDeque<Slot>,
     bytes: usize,
     threads: HashMap<LogSubject, Thread>,
+    heads: Heads,
     /// Members held by all threads, as far as it is known; judging corrects it.
     members: usize,
 }
@@ -75,6 +85,7 @@ impl Tail {
             slots: VecDeque::new(),
             bytes: 0,
             threads: HashMap::new(),
+            heads: Heads::new(bounds.heads),
             members: 0,
         }
     }
@@ -151,7 +162,11 @@ impl Tail {
             if let (true, Some(place)) = (slot.threaded, slot.place)
                 && let Some(thread) = self.threads.get_mut(&place)
             {
-                thread.forget(slot.seq);
+                match thread.forget(slot.seq) {
+                    Some(true) => self.heads.set(place, slot.seq),
+                    Some(false) => {}
+                    None => self.heads.unset(place),
+                }
                 if thread.is_empty() {
                     self.members = self.members.saturating_sub(thread.members());
                     self.threads.remove(&place);
@@ -163,6 +178,22 @@ impl Tail {
     /// A conversation's entries, if the tail has any.
     pub(super) fn thread(&self, place: LogSubject) -> Option<&Thread> {
         self.threads.get(&place)
+    }
+
+    /// The newest valid entry of a conversation at or below the base, if it is known.
+    pub(super) fn head(&self, place: LogSubject) -> Option<u64> {
+        self.heads.get(place)
+    }
+
+    /// Learns that `seq`, at or below the base, is the newest valid entry there.
+    pub(super) fn learn_head(&mut self, place: LogSubject, seq: u64) {
+        self.heads.set(place, seq);
+    }
+
+    /// Conversations with entries that are not judged yet, so many at most.
+    pub(super) fn unjudged(&self, most: usize) -> Vec<LogSubject> {
+        let unjudged = self.threads.iter().filter(|(_, thread)| thread.is_pending());
+        unjudged.map(|(place, _)| *place).take(most).collect()
     }
 
     /// Judges what is pending of a conversation; see [`Thread::judge`].

@@ -79,12 +79,15 @@ impl Thread {
         self.valid.is_empty() && self.pending.is_empty()
     }
 
-    /// Forgets the entry at `seq`, which the tail's base has reached.
-    pub(super) fn forget(&mut self, seq: u64) {
+    /// Forgets the entry at `seq`, which the tail's base has reached. Whether it was valid; `None` if
+    /// nobody asked.
+    pub(super) fn forget(&mut self, seq: u64) -> Option<bool> {
         if self.valid.front().is_some_and(|e| e.id.sequence() == seq) {
-            let Some(entry) = self.valid.pop_front() else { return };
-            let Some(target) = entry.body.target().map(EntryId::sequence) else { return };
-            let Some(change) = self.changes.get_mut(&target) else { return };
+            let Some(entry) = self.valid.pop_front() else { return Some(true) };
+            let Some(target) = entry.body.target().map(EntryId::sequence) else {
+                return Some(true);
+            };
+            let Some(change) = self.changes.get_mut(&target) else { return Some(true) };
             if change.edit.as_ref().is_some_and(|(edit, _)| edit.seq == seq) {
                 change.edit = None;
             }
@@ -94,13 +97,28 @@ impl Thread {
             if change.edit.is_none() && change.deleted.is_none() {
                 self.changes.remove(&target);
             }
+            Some(true)
         } else if self.valid.is_empty()
             && self.pending.front().is_some_and(|e| e.id.sequence() == seq)
         {
             // It leaves without having been judged, so what follows builds on the store again.
             self.pending.pop_front();
             self.membership = dm(self.place);
+            None
+        } else {
+            Some(false)
         }
+    }
+
+    /// Whether something is not judged yet.
+    pub(super) fn is_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// The newest entry that is not known to be void.
+    pub(super) fn last(&self) -> Option<u64> {
+        let newest = self.pending.back().or_else(|| self.valid.back());
+        newest.map(|entry| entry.id.sequence())
     }
 
     /// Forgets the membership, to be built again when needed.

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bus_schema::error::Failure;
@@ -46,6 +47,10 @@ impl<T, Q> Step<T, Q> {
 
 /// Looks at the tail for one request: each but the first follows a question to the store.
 const LOOKS: usize = 6;
+/// Conversations that are judged together without being asked for,
+const SETTLE_PLACES: usize = 200;
+/// and how often in a row.
+const SETTLE_ROUNDS: usize = 10;
 /// How long to wait for the tail to have read far enough.
 const FRESH_WAIT: Duration = Duration::from_secs(1);
 
@@ -57,6 +62,8 @@ pub(super) struct View {
     tail: Mutex<Tail>,
     read: watch::Sender<u64>,
     latest: Option<Latest>,
+    /// Whether the store did not answer when it was last looked after.
+    away: AtomicBool,
 }
 
 impl View {
@@ -69,7 +76,8 @@ impl View {
         latest: Option<Latest>,
     ) -> Self {
         let (stream, read) = (tail.stream(), watch::Sender::new(tail.read()));
-        Self { stream, layout, store, tail: Mutex::new(tail), read, latest }
+        let away = AtomicBool::new(false);
+        Self { stream, layout, store, tail: Mutex::new(tail), read, latest, away }
     }
 
     /// The conversation of a place, if it is one and belongs to this stream.
@@ -97,9 +105,41 @@ impl View {
         look(&self.tail.lock())
     }
 
-    /// Learns how far the store holds the stream.
-    pub(super) fn raise_floor(&self, floor: u64) {
-        self.tail.lock().raise_floor(floor);
+    /// Learns how far the store holds the stream, or that it does not say.
+    pub(super) fn raise_floor(&self, floor: Option<u64>) {
+        self.away.store(floor.is_none(), Ordering::Relaxed);
+        if let Some(floor) = floor {
+            self.tail.lock().raise_floor(floor);
+        }
+    }
+
+    /// Whether the store is away: then what is in memory is all there is to answer with.
+    pub(super) fn is_store_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    /// Learns the newest valid entry up to `through` of conversations of which the tail has none.
+    pub(super) fn learn_heads(&self, through: u64, heads: impl Iterator<Item = (LogSubject, u64)>) {
+        let mut tail = self.tail.lock();
+        if tail.base() > through {
+            // What came after the answer may have been let go of since.
+            return;
+        }
+        for (place, seq) in heads {
+            if seq <= tail.base() && tail.thread(place).is_none() {
+                tail.learn_head(place, seq);
+            }
+        }
+    }
+
+    /// Judges what nobody has asked for yet, so that it can be answered when the store is away.
+    pub(super) async fn settle(&self) {
+        for _ in 0..SETTLE_ROUNDS {
+            let places = self.peek(|tail| tail.unjudged(SETTLE_PLACES));
+            if places.is_empty() || self.judged(&places, |_| ()).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Waits until the tail has read as far as is asked.

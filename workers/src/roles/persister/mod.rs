@@ -2,8 +2,8 @@
 //!
 //! A stream has one persister at a time: whoever holds its lease reads it with one ordered consumer
 //! from the floor that the store holds. (A pinned pull consumer would keep the position in the
-//! server as well, a second truth that can part from the store's; with the floor in the same
-//! transaction as the rows there is one.) Invariants: the floor never passes an entry that is
+//! server as well, a second truth that can part from the store's; with the floor beside the rows
+//! there is one.) Invariants: the floor never passes an entry that is
 //! neither stored, void, nor kept as a dead letter; the log is trimmed only below the floor. Two
 //! persisters of one stream at once, as a lease that is lost without knowing it may bring about,
 //! do no harm: both judge alike, by what stands before each entry, and rows are idempotent.
@@ -14,6 +14,7 @@ mod batch;
 mod dead;
 mod judge;
 mod lease;
+mod patience;
 #[cfg(test)]
 mod tests;
 mod trim;
@@ -42,8 +43,12 @@ pub struct PersisterSettings {
     pub batch_bytes: usize,
     /// Milliseconds to gather a write after its first entry.
     pub batch_wait_ms: u64,
+    /// Batches of a stream that are judged while another is written.
+    pub batches_ahead: usize,
     /// Members of all conversations of a stream whose membership is kept in memory.
     pub members: usize,
+    /// Messages of a stream that are remembered for edits and deletions to come.
+    pub messages: usize,
     /// Milliseconds between two renewals of a lease.
     pub lease_renew_ms: u64,
     /// Milliseconds without renewal after which another persister takes over.
@@ -60,7 +65,9 @@ impl Default for PersisterSettings {
             batch_entries: 1_000,
             batch_bytes: 4 * 1024 * 1024,
             batch_wait_ms: 50,
+            batches_ahead: 2,
             members: 500_000,
+            messages: 20_000,
             lease_renew_ms: 1_000,
             lease_expire_ms: 3_000,
             trim_after_s: 3_600,

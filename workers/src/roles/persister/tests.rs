@@ -15,6 +15,8 @@ use super::*;
 use crate::roles::setup::{SetupSettings, set_up};
 use crate::store::conformance::history::{contents, model};
 use crate::store::history::HistoryStore;
+use crate::testing::cluster::{Keyspace, Server};
+use crate::testing::cut::Cut;
 use crate::testing::{NatsServer, eventually};
 
 const STREAM: StreamIndex = StreamIndex(0);
@@ -30,10 +32,16 @@ type Ended = JoinHandle<Result<(), RoleError>>;
 
 impl Bench {
     async fn new() -> Self {
+        Self::with(None).await
+    }
+
+    /// With its history in another store than the embedded one.
+    async fn with(history: Option<Arc<dyn HistoryStore>>) -> Self {
         let nats = NatsServer::start().await;
         let setup = nats.connect(BusUser::Setup).await;
         set_up(&setup, &SetupSettings::default()).await.unwrap();
         let stores = Stores::embedded(&nats.directory.path().join("store")).await.unwrap();
+        let stores = Stores { history: history.unwrap_or(stores.history), ..stores };
         let channels = nats.connect(BusUser::Channels).await;
         Self { nats, stores, channels }
     }
@@ -168,16 +176,8 @@ async fn two_at_once_store_what_one_would() {
     let (one, two) = (one.await.unwrap(), two.await.unwrap());
     assert!(one.is_ok() && two.is_ok());
     let ids: Vec<EntryId> = log.valid().iter().map(|entry| entry.id).collect();
-    let query = crate::store::history::RangeQuery {
-        conversation: model::CHANNEL,
-        after: Some(0),
-        upto: u64::MAX >> 1,
-        limit: 500,
-        bytes: 1 << 24,
-        events: false,
-    };
-    let found = bench.stores.history.range(STREAM, query).await.unwrap().value.entries.rows;
-    assert_eq!(found.iter().map(|e| EntryId::new(e.seq, STREAM)).collect::<Vec<_>>(), ids);
+    let ids = ids.iter().map(|id| id.sequence()).collect::<Vec<_>>();
+    assert_eq!(stored(&*bench.stores.history).await, ids);
 }
 
 /// Sixty entries, of which some are void.
@@ -235,4 +235,125 @@ async fn a_log_that_ends_below_the_store_is_not_written_from() {
     };
     let error = worker.run(&Shutdown::new()).await.unwrap_err().to_string();
     assert!(error.contains("begin above 100"), "{error}");
+}
+
+/// A removal, and what follows it that is void because of it.
+fn around_a_removal() -> Vec<Body> {
+    let bob = UserId(2);
+    vec![
+        model::add(ANN, ANN, 1),
+        model::add(bob, ANN, 2),
+        model::message(bob, "said"),
+        model::remove(bob, ANN, 3),
+        model::message(bob, "void: removed"),
+        model::edit(bob, 3, STREAM, "void: removed"),
+        model::add(bob, ANN, 4),
+        model::delete(bob, 3, STREAM),
+        model::edit(bob, 3, STREAM, "void: deleted"),
+        model::message(bob, "said again"),
+    ]
+}
+
+async fn stored(store: &dyn HistoryStore) -> Vec<u64> {
+    let query = crate::store::history::RangeQuery {
+        conversation: model::CHANNEL,
+        after: Some(0),
+        upto: u64::MAX >> 1,
+        limit: 500,
+        bytes: 1 << 24,
+        events: false,
+    };
+    let found = store.range(STREAM, query).await.unwrap().value.entries.rows;
+    found.iter().map(|entry| entry.seq).collect()
+}
+
+/// One is killed after the removal is stored, before what follows is judged; another takes over.
+async fn killed_after_a_removal(history: Option<Arc<dyn HistoryStore>>) {
+    let bench = Bench::with(history).await;
+    let story = around_a_removal();
+    let (_stop, first) = bench.persist(quick()).await;
+    for body in &story[..4] {
+        bench.say(body).await;
+    }
+    bench.floor(4).await;
+    first.abort();
+    let mut log = model::Log::new(STREAM);
+    story.iter().for_each(|body| log.push(body.clone()));
+    for body in &story[4..] {
+        bench.say(body).await;
+    }
+    let (stop, second) = bench.persist(quick()).await;
+    bench.floor(10).await;
+    let valid: Vec<u64> = log.valid().iter().map(|entry| entry.id.sequence()).collect();
+    assert_eq!(stored(&*bench.stores.history).await, valid);
+    assert_eq!(valid, [1, 2, 3, 4, 7, 8, 10]);
+    stop.request();
+    second.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn after_a_kill_between_a_removal_and_what_follows_the_verdict_is_the_same() {
+    killed_after_a_removal(None).await;
+}
+
+#[tokio::test]
+async fn after_a_kill_between_a_removal_and_what_follows_the_verdict_is_the_same_in_cassandra() {
+    let keyspace = Keyspace::at(Server::Cassandra.url()).await;
+    killed_after_a_removal(Some(Arc::clone(&keyspace.history))).await;
+    keyspace.drop().await;
+}
+
+/// Wherever another had got to when it was killed, also with rows of later entries stored already.
+#[tokio::test]
+async fn the_verdict_is_the_same_wherever_another_was_killed() {
+    let mut log = model::Log::new(STREAM);
+    around_a_removal().into_iter().for_each(|body| log.push(body));
+    let valid = log.valid();
+    let keyspace = Keyspace::at(Server::Cassandra.url()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let embedded = Stores::embedded(dir.path()).await.unwrap().history;
+    for store in [Arc::clone(&keyspace.history), embedded] {
+        store.write_batch(STREAM, valid.clone(), 0).await.unwrap();
+        for floor in 0..10 {
+            for size in [1, 3, 10] {
+                // Nothing is written meanwhile: each batch builds on what the ones before it said.
+                let small = PersisterSettings { members: 0, messages: 0, ..quick() };
+                let mut judge = judge::Judge::new(Arc::clone(&store), STREAM, &small);
+                let mut judged = Vec::new();
+                for batch in log.entries[floor..].chunks(size) {
+                    judge.prepare(batch, floor as u64).await.unwrap();
+                    judged.extend(judge.valid(batch.to_vec()));
+                }
+                let wanted = valid.iter().filter(|e| e.id.sequence() > floor as u64);
+                assert_eq!(judged, wanted.cloned().collect::<Vec<_>>(), "{floor} {size}");
+            }
+        }
+    }
+    keyspace.drop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_goes_away_and_comes_back_is_waited_for() {
+    let mut way = Cut::to(&Server::Cassandra.url()).await;
+    let keyspace = Keyspace::at(way.address.to_string()).await;
+    let bench = Bench::with(Some(Arc::clone(&keyspace.history))).await;
+    let (stop, persister) = bench.persist(quick()).await;
+    bench.say(&model::add(ANN, ANN, 1)).await;
+    bench.floor(1).await;
+    way.cut().await;
+    for n in 2..=40 {
+        bench.say(&model::message(ANN, &format!("m{n}"))).await;
+    }
+    let away = async || bench.stores.history.floor(STREAM).await.is_err().then_some(());
+    eventually("the store is away", away).await;
+    assert!(!persister.is_finished());
+    way.mend();
+    eventually("the floor rises again", async || {
+        (bench.stores.history.floor(STREAM).await.ok()? == 40).then_some(())
+    })
+    .await;
+    assert_eq!(stored(&*bench.stores.history).await, (1..=40).collect::<Vec<_>>());
+    stop.request();
+    persister.await.unwrap().unwrap();
+    keyspace.drop().await;
 }

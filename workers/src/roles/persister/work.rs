@@ -1,11 +1,14 @@
 //! Persisting one stream while its lease is held.
 //!
-//! Invariant: one step after another: read, dead letters, judge, write with the floor. A failure
-//! ends the run; the next begins at the floor that the store holds.
+//! Invariants: entries are read, kept as dead letters, judged and written in the order of the log.
+//! While a batch is written the next ones are judged, a bounded number of them; a floor rises only
+//! with the batch that was written. A store that fails is waited for, without losing the place; a
+//! failure of the log ends the run, and the next begins at the floor that the store holds.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bus_schema::entry::Entry;
 use bus_schema::events::Floor;
 use bus_schema::ids::StreamIndex;
 use bus_schema::runtime::bus::Bus;
@@ -13,11 +16,12 @@ use bus_schema::runtime::log::{Reader, Stored};
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::streams::LogStream;
 use bus_schema::subjects::{self, LogSubject};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::batch::gather;
 use super::judge::Judge;
+use super::patience::Patience;
 use super::{PersisterSettings, dead, trim};
 use crate::roles::RoleError;
 use crate::store::history::HistoryStore;
@@ -33,22 +37,44 @@ pub(super) struct Worker {
     pub(super) settings: PersisterSettings,
 }
 
+/// A batch with its verdicts.
+struct Judged {
+    valid: Vec<Entry>,
+    /// How many entries it was made of.
+    read: usize,
+    /// The last of them.
+    last: u64,
+}
+
 impl Worker {
     /// Persists until `held` ends.
     pub(super) async fn run(&self, held: &Shutdown) -> Result<(), RoleError> {
-        let start = self.start().await?;
+        let start = tokio::select! {
+            start = self.start() => start?,
+            () = held.requested() => return Ok(()),
+        };
         let floor = watch::Sender::new(start);
+        let (judged, waiting) = mpsc::channel(self.settings.batches_ahead.max(1));
         tokio::select! {
-            result = self.write(start, &floor, held) => result,
+            ended = self.judge(start, &floor, judged) => ended,
+            () = self.write(waiting, &floor) => Ok(()),
             () = self.announce(&floor) => Ok(()),
             () = self.keep_trimmed(&floor) => Ok(()),
+            () = held.requested() => Ok(()),
         }
     }
 
     /// The floor to begin at.
     async fn start(&self) -> Result<u64, RoleError> {
         let stream = self.stream;
-        let floor = self.store.floor(stream).await?;
+        let mut patience = Patience::new(stream, "read the floor", 0);
+        let floor = loop {
+            match self.store.floor(stream).await {
+                Ok(floor) => break floor,
+                Err(error) => patience.failed(&error).await,
+            }
+        };
+        patience.done();
         let name = LogStream(stream).to_string();
         let log = self.bus.jetstream().get_stream(&name).await.map_err(RoleError::new)?;
         let state = &log.cached_info().state;
@@ -66,27 +92,48 @@ impl Worker {
         Ok(floor.max(first))
     }
 
-    async fn write(
+    /// Reads and judges, a few batches ahead of what is written.
+    async fn judge(
         &self,
         start: u64,
         floor: &watch::Sender<u64>,
-        held: &Shutdown,
+        judged: mpsc::Sender<Judged>,
     ) -> Result<(), RoleError> {
         let mut reader = Reader::open(&self.bus, self.stream, start);
-        let mut judge = Judge::new(Arc::clone(&self.store), self.stream, self.settings.members);
+        let mut judge = Judge::new(Arc::clone(&self.store), self.stream, &self.settings);
         loop {
-            let batch = tokio::select! {
-                batch = gather(&mut reader, &self.settings) => batch.map_err(RoleError::new)?,
-                () = held.requested() => return Ok(()),
-            };
+            let batch = gather(&mut reader, &self.settings).await.map_err(RoleError::new)?;
             let Some(last) = batch.last().map(|stored| stored.sequence) else { continue };
             let read = batch.len();
-            let valid = judge.valid(self.decode(batch).await?).await?;
-            let written = valid.len();
-            if held.is_requested() {
+            let entries = self.decode(batch).await?;
+            let mut patience = Patience::new(self.stream, "read what verdicts need", last);
+            loop {
+                let written = *floor.borrow();
+                match judge.prepare(&entries, written).await {
+                    Ok(()) => break,
+                    Err(error) => patience.failed(&error).await,
+                }
+            }
+            patience.done();
+            let valid = judge.valid(entries);
+            if judged.send(Judged { valid, read, last }).await.is_err() {
                 return Ok(());
             }
-            self.store.write_batch(self.stream, valid, last).await?;
+        }
+    }
+
+    /// Writes batch after batch, each with its floor.
+    async fn write(&self, mut waiting: mpsc::Receiver<Judged>, floor: &watch::Sender<u64>) {
+        while let Some(Judged { valid, read, last }) = waiting.recv().await {
+            let written = valid.len();
+            let mut patience = Patience::new(self.stream, "write", last);
+            loop {
+                match self.store.write_batch(self.stream, valid.clone(), last).await {
+                    Ok(()) => break,
+                    Err(error) => patience.failed(&error).await,
+                }
+            }
+            patience.done();
             floor.send_replace(last);
             self.count(read, written, last);
         }
@@ -94,10 +141,7 @@ impl Worker {
 
     /// The entries of conversations. Users' notices are no history; what cannot be decoded is kept
     /// elsewhere first.
-    async fn decode(
-        &self,
-        batch: Vec<Stored>,
-    ) -> Result<Vec<(LogSubject, bus_schema::entry::Entry)>, RoleError> {
+    async fn decode(&self, batch: Vec<Stored>) -> Result<Vec<(LogSubject, Entry)>, RoleError> {
         let mut entries = Vec::with_capacity(batch.len());
         for stored in batch {
             if matches!(stored.place, Some(LogSubject::User(_))) {

@@ -5,7 +5,9 @@
 //! from the file and can be brought in line without losing anything is; the rest is logged, field by
 //! field, and left to the operator. LOG_0, where others read the layout, is made last.
 //!
-//! Leaves out consumers (readers make their own) and stores (they bring themselves up to date).
+//! The stores come after the streams: what a backend needs that cannot make it itself.
+//!
+//! Leaves out consumers (readers make their own).
 
 mod apply;
 mod definitions;
@@ -14,22 +16,24 @@ mod drift;
 mod tests;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::Info;
 use async_nats::jetstream::{self, ErrorCode};
 use bus_schema::ids::StreamIndex;
-use bus_schema::runtime::bus::Bus;
+use bus_schema::runtime::bus::{Bus, jitter};
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::streams::{Layout, LogStream, METADATA_STREAMS};
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 
 use self::definitions::Definitions;
 use super::RoleError;
-use crate::store::Stores;
+use crate::store::{StoreErrorKind, Stores};
 
 /// `[setup]`: the streams.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SetupSettings {
     /// A file in the form of `nats-config/streams.toml` to use in its place. Empty: that one, as it
@@ -39,21 +43,52 @@ pub struct SetupSettings {
     pub streams: u64,
     /// How many replicas of every stream, in place of what the file says. 0: as it says.
     pub replicas: usize,
+    /// Seconds to wait for the servers of the stores.
+    pub stores_wait_s: u64,
+}
+
+impl Default for SetupSettings {
+    fn default() -> Self {
+        Self { definitions: PathBuf::new(), streams: 0, replicas: 0, stores_wait_s: 60 }
+    }
 }
 
 /// Brings the streams in line with their definitions, then is done.
 pub async fn run(
     bus: Bus,
-    _stores: Stores,
+    stores: Stores,
     settings: &SetupSettings,
-    _shutdown: Shutdown,
+    shutdown: Shutdown,
 ) -> Result<(), RoleError> {
     set_up(&bus, settings).await?;
+    tokio::select! {
+        done = migrate(&stores, Duration::from_secs(settings.stores_wait_s)) => done?,
+        () = shutdown.requested() => return Ok(()),
+    }
     bus.set_serving(true);
     Ok(())
 }
 
-/// The same, without what only a role has. What still differs from the definitions.
+/// Between two tries to reach the stores.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Prepares the stores, waiting for their servers.
+async fn migrate(stores: &Stores, wait: Duration) -> Result<(), RoleError> {
+    let deadline = Instant::now() + wait;
+    loop {
+        match stores.migrate().await {
+            Err(error)
+                if error.kind == StoreErrorKind::Unavailable && Instant::now() < deadline =>
+            {
+                tracing::warn!(store.error = %error, "a store cannot be prepared yet");
+            }
+            done => return done.map_err(Into::into),
+        }
+        sleep(jitter(RETRY)).await;
+    }
+}
+
+/// The streams, without what only a role has. What still differs from the definitions.
 pub(crate) async fn set_up(
     bus: &Bus,
     settings: &SetupSettings,

@@ -4,6 +4,7 @@
 //! Each function expects an empty store.
 
 pub(crate) mod model;
+pub(crate) mod sparse;
 
 use bus_schema::entry::{Entry, EntryKind};
 use bus_schema::ids::{ConversationId, EntryId, StreamIndex, UserId};
@@ -196,19 +197,29 @@ pub(crate) async fn many_unread(store: &dyn HistoryStore) {
     assert_eq!(found[0].unread.len(), UNREAD_MAX as usize);
 }
 
-/// Everything a store shows of a conversation, to compare two stores.
+/// Everything a store shows of [`CHANNEL`], to compare two stores.
 pub(crate) async fn contents(store: &dyn HistoryStore, stream: StreamIndex) -> Vec<String> {
+    contents_of(store, stream, CHANNEL).await
+}
+
+/// Everything a store shows of a conversation.
+pub(crate) async fn contents_of(
+    store: &dyn HistoryStore,
+    stream: StreamIndex,
+    conversation: ConversationId,
+) -> Vec<String> {
     let mut shown = Vec::new();
-    let query = RangeQuery { events: true, ..range(Some(0), 10_000) };
+    let query = RangeQuery { conversation, events: true, ..range(Some(0), 10_000) };
     let found = store.range(stream, query).await.unwrap().value;
     for entry in &found.entries.rows {
         shown.push(format!("{} {} {:?} {}", entry.seq, entry.at, entry.t, entry.d));
     }
     shown.extend(found.events.iter().map(|event| format!("{event:?}")));
-    let found = store.page(stream, page(Anchor::Seq(0), 0, 10_000)).await.unwrap().value;
+    let query = PageQuery { conversation, ..page(Anchor::Seq(0), 0, 10_000) };
+    let found = store.page(stream, query).await.unwrap().value;
     shown.extend(found.newer.rows.iter().map(|message| format!("{message:?}")));
     let targets = (0..100).collect();
-    let query = PrecedentsQuery { conversation: CHANNEL, events: false, targets };
+    let query = PrecedentsQuery { conversation, events: false, targets };
     let found = store.precedents(stream, vec![query]).await.unwrap().value;
     shown.extend(found[0].targets.iter().map(|target| format!("{target:?}")));
     shown

@@ -134,6 +134,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn passes_what_is_sparse() {
+        let (_dir, store) = fresh();
+        suite::sparse::far_apart(&store).await;
+        suite::sparse::many_deleted(&store).await;
+        suite::sparse::many_of_ones_own(&store).await;
+        suite::sparse::equal_times(&store).await;
+    }
+
+    #[tokio::test]
     async fn what_was_written_is_there_after_opening_again() {
         let (dir, store) = fresh();
         let mut log = model::Log::new(StreamIndex(0));

@@ -233,6 +233,21 @@ fn rename(revision: u64) -> Body {
     Body::ChannelUpdate(ChannelUpdate { conversation_id: CHANNEL, name, author_id, revision })
 }
 
+/// The same entry in another conversation.
+pub(crate) fn moved(entry: &Entry, conversation_id: ConversationId) -> Entry {
+    let body = match entry.body.clone() {
+        Body::MessageCreate(b) => Body::MessageCreate(MessageCreate { conversation_id, ..b }),
+        Body::MessageUpdate(b) => Body::MessageUpdate(MessageUpdate { conversation_id, ..b }),
+        Body::MessageDelete(b) => Body::MessageDelete(MessageDelete { conversation_id, ..b }),
+        Body::MemberAdd(b) => Body::MemberAdd(MemberChange { conversation_id, ..b }),
+        Body::MemberRemove(b) => Body::MemberRemove(MemberChange { conversation_id, ..b }),
+        Body::ChannelUpdate(b) => Body::ChannelUpdate(ChannelUpdate { conversation_id, ..b }),
+        other @ Body::ChannelDelete(_) => other,
+    };
+    let payload = body.encode();
+    Entry { body, payload, ..entry.clone() }
+}
+
 fn in_dm(body: Body) -> Body {
     let conversation_id = ConversationId(9);
     match body {

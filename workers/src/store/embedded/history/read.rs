@@ -99,6 +99,7 @@ pub(super) fn range(
         let full = entries.rows.len() >= query.limit as usize;
         if full || (bytes > query.bytes && !entries.rows.is_empty()) {
             entries.more = true;
+            entries.stop = entries.rows.last().map(|entry: &StoredEntry| entry.seq);
             break;
         }
         entries.rows.push(entry);
@@ -182,6 +183,7 @@ pub(super) fn shown(
     while let Some(row) = rows.next()? {
         if found.rows.len() >= limit as usize {
             found.more = true;
+            found.stop = found.rows.last().map(|message| message.seq);
             break;
         }
         found.rows.push(message(row)?);

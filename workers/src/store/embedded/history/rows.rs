@@ -1,7 +1,6 @@
 //! Rows to records and back.
 //!
-//! Invariant: a kind's number is for ever. What does not pass the rules of its type is `Corrupt`,
-//! never guessed at.
+//! Invariant: what does not pass the rules of its type is `Corrupt`, never guessed at.
 
 use bus_schema::entry::EntryKind;
 use bus_schema::ids::UserId;
@@ -10,26 +9,17 @@ use bus_schema::timestamp::Timestamp;
 use rusqlite::Row;
 
 use crate::store::embedded::from_sql;
-use crate::store::history::{EditRecord, MessageRecord};
+use crate::store::history::{EditRecord, MessageRecord, kind_number, kind_numbered};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The number a kind is stored as.
-pub(super) const fn kind_to_sql(kind: EntryKind) -> i64 {
-    match kind {
-        EntryKind::MessageCreate => 1,
-        EntryKind::MessageUpdate => 2,
-        EntryKind::MessageDelete => 3,
-        EntryKind::MemberAdd => 4,
-        EntryKind::MemberRemove => 5,
-        EntryKind::ChannelUpdate => 6,
-        EntryKind::ChannelDelete => 7,
-    }
+pub(super) fn kind_to_sql(kind: EntryKind) -> i64 {
+    kind_number(kind).into()
 }
 
 /// The kind stored as `number`.
 pub(super) fn kind_from_sql(number: i64) -> Result<EntryKind, StoreError> {
-    let known = EntryKind::ALL.into_iter().find(|kind| kind_to_sql(*kind) == number);
-    known.ok_or_else(|| corrupt(format!("kind {number}")))
+    kind_numbered(number).ok_or_else(|| corrupt(format!("kind {number}")))
 }
 
 pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
