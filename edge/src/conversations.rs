@@ -75,8 +75,20 @@ pub(crate) async fn view_for(
     listing: &Listing,
     with_messages: impl Fn(ConversationId) -> bool,
 ) -> Result<View, Failure> {
+    view_in_stages(edge, asking, listing, with_messages, |_| {}).await
+}
+
+/// [`view_for`], saying when each stage of it is `done`.
+pub(crate) async fn view_in_stages(
+    edge: &Edge,
+    asking: Asking<'_>,
+    listing: &Listing,
+    with_messages: impl Fn(ConversationId) -> bool,
+    mut done: impl FnMut(&'static str),
+) -> Result<View, Failure> {
     let places = listing.conversations.iter().filter_map(|listed| wanted(edge, listed));
     let (answers, through) = summaries(edge, asking, places.collect(), None).await?;
+    done("summaries");
     let mut shown = Vec::with_capacity(answers.len());
     let mut listed = Vec::with_capacity(answers.len());
     let mut answers = answers.into_iter();
@@ -90,10 +102,12 @@ pub(crate) async fn view_for(
         }
     }
     recent::fill(edge, asking, &mut shown, &through, with_messages).await?;
+    done("messages");
     let pairs = listed.into_iter().zip(shown);
     let conversations = pairs.filter_map(|(listed, shown)| present(asking.user, listed, shown));
     let conversations: Vec<_> = conversations.collect();
     let users = people::of(edge, mentioned(&conversations), asking.request_id).await?;
+    done("profiles");
     Ok(View { conversations, users, through: through.into_iter().collect() })
 }
 

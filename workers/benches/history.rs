@@ -8,8 +8,7 @@
 //! Rows are counted twice: those that the servers gave (the counter that operators see, lists of
 //! buckets included), and those that the servers say they read, from their traces of some pages.
 
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
-#![expect(clippy::cast_precision_loss, reason = "rates")]
+#![expect(clippy::expect_used, clippy::cast_precision_loss, reason = "a benchmark, with rates")]
 
 mod common;
 

@@ -6,8 +6,7 @@
 //! Needs `NATTER_NATS_SERVER` and a running Cassandra. The bare loop has no log to read, nothing to
 //! decode and judge, and no floor; it writes what is prepared in memory.
 
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
-#![expect(clippy::cast_precision_loss, reason = "rates")]
+#![expect(clippy::expect_used, clippy::cast_precision_loss, reason = "a benchmark, with rates")]
 
 mod common;
 
@@ -157,10 +156,13 @@ async fn stores(cassandra: &CassandraSettings, directory: &Path) -> Stores {
     Stores::with_history_in(cassandra, &directory.join("embedded")).await.expect("opened")
 }
 
-/// The rows of one request.
+type EntryRow = (i64, i64, i64, i64, i8, String, String, i64);
+type MessageRow = (i64, i64, i64, i64, i64, String, String, i64);
+
+/// The rows of one channel in a batch.
 struct Request {
-    entries: Vec<(i64, i64, i64, i64, i8, String, String, i64)>,
-    messages: Vec<(i64, i64, i64, i64, i64, String, String, i64)>,
+    entries: Vec<EntryRow>,
+    messages: Vec<MessageRow>,
     first: (i64, i64, i64, i64),
     last: (i64, i64, i64, i64),
 }
@@ -237,8 +239,8 @@ fn append(batch: &mut Batch, statements: [&PreparedStatement; 2]) {
 }
 
 enum Row<'a> {
-    Entry(&'a (i64, i64, i64, i64, i8, String, String, i64)),
-    Message(&'a (i64, i64, i64, i64, i64, String, String, i64)),
+    Entry(&'a EntryRow),
+    Message(&'a MessageRow),
 }
 
 impl scylla::serialize::row::SerializeRow for Row<'_> {

@@ -5,6 +5,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod cut;
+pub(crate) mod redis;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -93,17 +94,21 @@ fn binary() -> PathBuf {
     }
     let search = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&search).map(|d| d.join("nats-server")).find(|p| p.is_file());
-    found.or_else(|| find_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.natter"), 4)).expect(
+    let downloaded = || {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.natter");
+        find_below(&root, "nats-server", 4)
+    };
+    found.or_else(downloaded).expect(
         "no nats-server: put one on PATH, name it in NATTER_NATS_SERVER, or run ./deploy/dev once",
     )
 }
 
-fn find_below(directory: &Path, depth: usize) -> Option<PathBuf> {
-    let here = directory.join("nats-server");
+fn find_below(directory: &Path, name: &str, depth: usize) -> Option<PathBuf> {
+    let here = directory.join(name);
     if here.is_file() {
         return Some(here);
     }
     let inner = std::fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path());
     let depth = depth.checked_sub(1)?;
-    inner.filter(|path| path.is_dir()).find_map(|path| find_below(&path, depth))
+    inner.filter(|path| path.is_dir()).find_map(|path| find_below(&path, name, depth))
 }

@@ -21,8 +21,9 @@ use bus_schema::subjects::LogSubject;
 use tokio::time::Instant;
 
 use super::outbox::{Lag, Outbox};
+use super::stages::Stages;
 use super::writer::{Replay, Writing};
-use crate::conversations::{self, View};
+use crate::conversations::{self, Asking, View};
 use crate::follow::conversation::{Command, remove_frame};
 use crate::hub::StartBy;
 use crate::hub::handle::{Join, UserCommand, UserHandle};
@@ -44,8 +45,10 @@ const ROUNDS: usize = 5;
 pub(super) async fn identify(edge: &Arc<Edge>, identify: Identify) -> Result<Identified, Close> {
     let started = Instant::now();
     edge.cut_off().map_err(|_| Close::Unavailable)?;
+    let mut stages = Stages::begin();
     let _turn = turn(edge).await?;
-    let result = work(edge, identify).await;
+    stages.done("turn");
+    let result = work(edge, identify, &mut stages).await;
     metrics::histogram!("natter_identify_seconds", "ok" => result.is_ok().to_string())
         .record(started.elapsed());
     result
@@ -68,18 +71,28 @@ fn close_of(failure: &Failure) -> Close {
     }
 }
 
-async fn work(edge: &Arc<Edge>, identify: Identify) -> Result<Identified, Close> {
+async fn work(
+    edge: &Arc<Edge>,
+    identify: Identify,
+    stages: &mut Stages,
+) -> Result<Identified, Close> {
     let claims = edge.bus.verifier().verify(&edge.bus, &identify.token).await;
     let claims = claims.map_err(|failure| close_of(&failure))?;
     if edge.sessions.is_revoked(claims.sid) {
         return Err(Close::Unauthorized);
     }
+    stages.done("token");
     let user = edge.hub.user(edge, claims.sub).await.map_err(|_| Close::Unavailable)?;
-    let gathered = gather(edge, claims.sub, &user, &identify.cursors).await.map_err(|failure| {
+    stages.done("user");
+    let gathered = gather(edge, claims.sub, &user, &identify.cursors, stages).await;
+    let gathered = gathered.map_err(|failure| {
         tracing::info!(user = %claims.sub, %failure, "IDENTIFY cannot be served");
         close_of(&failure)
     })?;
-    Ok(join(edge, &claims, user, &identify.cursors, gathered).await)
+    let identified = join(edge, &claims, user, &identify.cursors, gathered).await;
+    stages.done("ready");
+    stages.tell(claims.sub);
+    Ok(identified)
 }
 
 struct Gathered {
@@ -95,8 +108,10 @@ async fn gather(
     account: UserId,
     user: &UserHandle,
     cursors: &HashMap<ConversationId, EntryId>,
+    stages: &mut Stages,
 ) -> Result<Gathered, Failure> {
     let mut listing = list(edge, account, user).await?;
+    stages.done("list");
     for _ in 0..ROUNDS {
         for listed in &listing.conversations {
             if matches!(listed.place, LogSubject::Channel(_)) {
@@ -104,11 +119,17 @@ async fn gather(
                 followed.map_err(|_| Failure::unavailable())?;
             }
         }
+        stages.done("follow");
         edge.bus.client().flush().await.map_err(|_| Failure::unavailable())?;
+        stages.done("flush");
+        let asking = Asking { user: account, request_id: "" };
+        let wanted = |id| !cursors.contains_key(&id);
         let view =
-            conversations::view(edge, account, &listing, |id| !cursors.contains_key(&id)).await?;
+            conversations::view_in_stages(edge, asking, &listing, wanted, |s| stages.done(s));
+        let view = view.await?;
         let notices = user.notices();
         let again = list(edge, account, user).await?;
+        stages.done("list_again");
         let places = |l: &Listing| l.conversations.iter().map(|c| c.place).collect::<HashSet<_>>();
         if places(&again).is_subset(&places(&listing)) {
             let me = view.users.iter().find(|user| user.id == account).cloned();

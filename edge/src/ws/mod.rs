@@ -10,6 +10,7 @@ mod handshake;
 pub(crate) mod outbox;
 mod pull;
 mod reader;
+mod stages;
 mod writer;
 
 use std::sync::Arc;

@@ -13,13 +13,13 @@ use bus_schema::timestamp::Timestamp;
 use natter_workers::store::cluster::cassandra::CassandraSettings;
 
 /// The value of `--name value`, or a default.
-pub fn argument(name: &str, default: u64) -> u64 {
+pub(crate) fn argument(name: &str, default: u64) -> u64 {
     let mut arguments = std::env::args().skip_while(|argument| argument != name).skip(1);
     arguments.next().map_or(default, |value| value.parse().expect("a number"))
 }
 
 /// Settings for a keyspace of its own.
-pub fn cassandra(trace: bool) -> CassandraSettings {
+pub(crate) fn cassandra(trace: bool) -> CassandraSettings {
     let url = std::env::var("NATTER_TEST_CASSANDRA").ok().or_else(running).expect(
         "no Cassandra: run `./deploy/services up cassandra`, or name one in NATTER_TEST_CASSANDRA",
     );
@@ -42,9 +42,9 @@ fn running() -> Option<String> {
 }
 
 /// A nats-server of its own, without users, killed when dropped.
-pub struct Nats {
+pub(crate) struct Nats {
     process: Child,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Drop for Nats {
@@ -55,7 +55,7 @@ impl Drop for Nats {
 }
 
 impl Nats {
-    pub async fn start(directory: &Path) -> Self {
+    pub(crate) async fn start(directory: &Path) -> Self {
         let binary = std::env::var_os("NATTER_NATS_SERVER").unwrap_or("nats-server".into());
         let process = Command::new(binary)
             .args(["-a", "127.0.0.1", "-p", "-1", "-js", "-sd"])
@@ -67,29 +67,31 @@ impl Nats {
             .spawn()
             .expect("nats-server starts; name it in NATTER_NATS_SERVER");
         let ports = directory.join(format!("nats-server_{}.ports", process.id()));
+        let mut server = Self { process, url: String::new() };
         for _ in 0..500 {
             let said = std::fs::read(&ports)
                 .ok()
                 .and_then(|said| serde_json::from_slice::<serde_json::Value>(&said).ok());
             if let Some(url) = said.and_then(|said| Some(said["nats"][0].as_str()?.to_owned())) {
-                return Self { process, url };
+                server.url = url;
+                return server;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("nats-server does not listen");
+        unreachable!("nats-server does not listen")
     }
 }
 
 /// The creator of every channel.
-pub const OWNER: UserId = UserId(1);
+pub(crate) const OWNER: UserId = UserId(1);
 
 /// The first entry of a channel.
-pub fn created(conversation_id: ConversationId) -> Body {
+pub(crate) fn created(conversation_id: ConversationId) -> Body {
     Body::MemberAdd(MemberChange { conversation_id, user_id: OWNER, author_id: OWNER, revision: 1 })
 }
 
 /// A message as long as most are.
-pub fn said(conversation_id: ConversationId, n: u64) -> Body {
+pub(crate) fn said(conversation_id: ConversationId, n: u64) -> Body {
     let text = format!("{n}: a line of some sixty bytes, as people write them in a channel");
     Body::MessageCreate(MessageCreate {
         conversation_id,
@@ -100,7 +102,7 @@ pub fn said(conversation_id: ConversationId, n: u64) -> Body {
     })
 }
 
-pub fn edited(conversation_id: ConversationId, target: u64) -> Body {
+pub(crate) fn edited(conversation_id: ConversationId, target: u64) -> Body {
     Body::MessageUpdate(MessageUpdate {
         conversation_id,
         message_id: EntryId::new(target, StreamIndex(0)),
@@ -109,7 +111,7 @@ pub fn edited(conversation_id: ConversationId, target: u64) -> Body {
     })
 }
 
-pub fn deleted(conversation_id: ConversationId, target: u64) -> Body {
+pub(crate) fn deleted(conversation_id: ConversationId, target: u64) -> Body {
     Body::MessageDelete(MessageDelete {
         conversation_id,
         message_id: EntryId::new(target, StreamIndex(0)),
@@ -118,17 +120,17 @@ pub fn deleted(conversation_id: ConversationId, target: u64) -> Body {
 }
 
 /// The time of the entry at a sequence.
-pub fn at(seq: u64) -> Timestamp {
+pub(crate) fn at(seq: u64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000 + seq * 10)
 }
 
-pub fn entry(seq: u64, body: Body) -> Entry {
+pub(crate) fn entry(seq: u64, body: Body) -> Entry {
     let payload = body.encode();
     Entry { id: EntryId::new(seq, StreamIndex(0)), at: at(seq), body, payload }
 }
 
 /// The value below which `part` of all are.
-pub fn percentile(all: &mut [Duration], part: f64) -> Duration {
+pub(crate) fn percentile(all: &mut [Duration], part: f64) -> Duration {
     all.sort_unstable();
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let at = ((all.len().max(1) - 1) as f64 * part) as usize;

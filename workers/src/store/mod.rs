@@ -11,6 +11,7 @@ pub mod embedded;
 pub mod history;
 pub mod invites;
 pub mod keys;
+pub mod profiles;
 pub mod sessions;
 pub mod settings;
 pub mod users;
@@ -96,6 +97,7 @@ pub struct Stores {
     pub(crate) invites: Arc<dyn invites::InviteStore>,
     pub(crate) channels: Arc<dyn channels::ChannelStore>,
     pub(crate) history: Arc<dyn history::HistoryStore>,
+    pub(crate) profiles: Arc<dyn profiles::ProfileCaches>,
 }
 
 impl Stores {
@@ -155,6 +157,15 @@ impl Stores {
             history: Arc::new(embedded::history::SqliteHistory::open(
                 &directory.join("history.db"),
             )?),
+            profiles: Arc::new(embedded::profiles::InMemory),
         })
+    }
+
+    /// The same, with profiles cached in a Redis: for programs that measure what that does.
+    pub fn with_profiles_in(
+        self,
+        redis: &cluster::redis::RedisSettings,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { profiles: Arc::new(cluster::profiles::InRedis::new(redis)?), ..self })
     }
 }

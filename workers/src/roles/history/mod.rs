@@ -12,6 +12,7 @@
 mod changes;
 mod follow;
 mod heads;
+mod known;
 mod latest;
 mod messages;
 #[cfg(test)]

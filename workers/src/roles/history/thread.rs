@@ -10,31 +10,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bus_schema::entry::{Body, Entry, MessageCreate};
-use bus_schema::ids::{EntryId, StreamIndex};
+use bus_schema::ids::StreamIndex;
 use bus_schema::subjects::LogSubject;
 use bus_schema::text::Content;
 use bus_schema::timestamp::Timestamp;
 use bus_schema::verdict::{Membership, MembershipEvent, Target, Verdict};
 
+use super::known::{Known, Missing};
 use crate::store::history::{EditRecord, MessageRecord, Precedents, TargetRecord};
-
-/// What the thread must know from the store before it can go on judging.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Missing {
-    /// The membership events up to the base.
-    pub(super) events: bool,
-    /// Messages at or below the base.
-    pub(super) targets: Vec<u64>,
-}
-
-/// The store's answer to what was missing.
-#[derive(Debug)]
-pub(super) struct Known {
-    /// What was asked.
-    pub(super) asked: Missing,
-    /// What was found; a target that was asked for and is not here is not a message.
-    pub(super) found: Precedents,
-}
 
 /// What entries of the thread did to a message.
 #[derive(Debug, Default)]
@@ -83,30 +66,28 @@ impl Thread {
     /// nobody asked.
     pub(super) fn forget(&mut self, seq: u64) -> Option<bool> {
         if self.valid.front().is_some_and(|e| e.id.sequence() == seq) {
-            let Some(entry) = self.valid.pop_front() else { return Some(true) };
-            let Some(target) = entry.body.target().map(EntryId::sequence) else {
-                return Some(true);
-            };
-            let Some(change) = self.changes.get_mut(&target) else { return Some(true) };
-            if change.edit.as_ref().is_some_and(|(edit, _)| edit.seq == seq) {
-                change.edit = None;
+            let target = self.valid.pop_front().and_then(|entry| entry.body.target());
+            if let Some(target) = target {
+                self.unchange(target.sequence(), seq);
             }
-            if change.deleted == Some(seq) {
-                change.deleted = None;
-            }
-            if change.edit.is_none() && change.deleted.is_none() {
-                self.changes.remove(&target);
-            }
-            Some(true)
-        } else if self.valid.is_empty()
-            && self.pending.front().is_some_and(|e| e.id.sequence() == seq)
-        {
-            // It leaves without having been judged, so what follows builds on the store again.
-            self.pending.pop_front();
-            self.membership = dm(self.place);
-            None
-        } else {
-            Some(false)
+            return Some(true);
+        }
+        let unjudged = self.pending.front().is_some_and(|e| e.id.sequence() == seq);
+        if !(self.valid.is_empty() && unjudged) {
+            return Some(false);
+        }
+        // It leaves without having been judged, so what follows builds on the store again.
+        self.pending.pop_front();
+        self.membership = dm(self.place);
+        None
+    }
+
+    fn unchange(&mut self, target: u64, by: u64) {
+        let Some(change) = self.changes.get_mut(&target) else { return };
+        change.edit.take_if(|(edit, _)| edit.seq == by);
+        change.deleted.take_if(|seq| *seq == by);
+        if change.edit.is_none() && change.deleted.is_none() {
+            self.changes.remove(&target);
         }
     }
 

@@ -20,9 +20,9 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::known::{Known, Missing};
 use super::latest::Latest;
 use super::tail::Tail;
-use super::thread::Known;
 use crate::store::StoreError;
 use crate::store::history::{HistoryStore, Precedents, PrecedentsQuery, Snapshot};
 
@@ -239,7 +239,7 @@ fn settle(
     places: &[LogSubject],
     known: &HashMap<LogSubject, Known>,
     floor: u64,
-) -> Vec<(LogSubject, super::thread::Missing)> {
+) -> Vec<(LogSubject, Missing)> {
     let base = tail.base();
     let mut missing = Vec::new();
     for place in places {

@@ -16,6 +16,8 @@ mod judge;
 mod lease;
 mod patience;
 #[cfg(test)]
+mod takeover_tests;
+#[cfg(test)]
 mod tests;
 mod trim;
 mod work;

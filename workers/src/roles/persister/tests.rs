@@ -15,20 +15,18 @@ use super::*;
 use crate::roles::setup::{SetupSettings, set_up};
 use crate::store::conformance::history::{contents, model};
 use crate::store::history::HistoryStore;
-use crate::testing::cluster::{Keyspace, Server};
-use crate::testing::cut::Cut;
 use crate::testing::{NatsServer, eventually};
 
-const STREAM: StreamIndex = StreamIndex(0);
-const ANN: UserId = UserId(1);
+pub(super) const STREAM: StreamIndex = StreamIndex(0);
+pub(super) const ANN: UserId = UserId(1);
 
-struct Bench {
+pub(super) struct Bench {
     nats: NatsServer,
-    stores: Stores,
+    pub(super) stores: Stores,
     channels: Bus,
 }
 
-type Ended = JoinHandle<Result<(), RoleError>>;
+pub(super) type Ended = JoinHandle<Result<(), RoleError>>;
 
 impl Bench {
     async fn new() -> Self {
@@ -36,7 +34,7 @@ impl Bench {
     }
 
     /// With its history in another store than the embedded one.
-    async fn with(history: Option<Arc<dyn HistoryStore>>) -> Self {
+    pub(super) async fn with(history: Option<Arc<dyn HistoryStore>>) -> Self {
         let nats = NatsServer::start().await;
         let setup = nats.connect(BusUser::Setup).await;
         set_up(&setup, &SetupSettings::default()).await.unwrap();
@@ -46,7 +44,7 @@ impl Bench {
         Self { nats, stores, channels }
     }
 
-    async fn say(&self, body: &Body) -> u64 {
+    pub(super) async fn say(&self, body: &Body) -> u64 {
         self.write(model::PLACE, body.kind().as_str(), body.encode()).await
     }
 
@@ -57,14 +55,14 @@ impl Bench {
     }
 
     /// Runs a persister on a connection of its own.
-    async fn persist(&self, settings: PersisterSettings) -> (Shutdown, Ended) {
+    pub(super) async fn persist(&self, settings: PersisterSettings) -> (Shutdown, Ended) {
         let (bus, stores) = (self.nats.connect(BusUser::Persister).await, self.stores.clone());
         let shutdown = Shutdown::new();
         let stop = shutdown.clone();
         (shutdown, tokio::spawn(async move { run(bus, stores, &settings, stop).await }))
     }
 
-    async fn floor(&self, wanted: u64) {
+    pub(super) async fn floor(&self, wanted: u64) {
         eventually("the floor rises", async || {
             (self.stores.history.floor(STREAM).await.unwrap() >= wanted).then_some(())
         })
@@ -72,7 +70,7 @@ impl Bench {
     }
 }
 
-fn quick() -> PersisterSettings {
+pub(super) fn quick() -> PersisterSettings {
     PersisterSettings { batch_wait_ms: 5, trim_every_s: 1, ..PersisterSettings::default() }
 }
 
@@ -237,24 +235,7 @@ async fn a_log_that_ends_below_the_store_is_not_written_from() {
     assert!(error.contains("begin above 100"), "{error}");
 }
 
-/// A removal, and what follows it that is void because of it.
-fn around_a_removal() -> Vec<Body> {
-    let bob = UserId(2);
-    vec![
-        model::add(ANN, ANN, 1),
-        model::add(bob, ANN, 2),
-        model::message(bob, "said"),
-        model::remove(bob, ANN, 3),
-        model::message(bob, "void: removed"),
-        model::edit(bob, 3, STREAM, "void: removed"),
-        model::add(bob, ANN, 4),
-        model::delete(bob, 3, STREAM),
-        model::edit(bob, 3, STREAM, "void: deleted"),
-        model::message(bob, "said again"),
-    ]
-}
-
-async fn stored(store: &dyn HistoryStore) -> Vec<u64> {
+pub(super) async fn stored(store: &dyn HistoryStore) -> Vec<u64> {
     let query = crate::store::history::RangeQuery {
         conversation: model::CHANNEL,
         after: Some(0),
@@ -265,95 +246,4 @@ async fn stored(store: &dyn HistoryStore) -> Vec<u64> {
     };
     let found = store.range(STREAM, query).await.unwrap().value.entries.rows;
     found.iter().map(|entry| entry.seq).collect()
-}
-
-/// One is killed after the removal is stored, before what follows is judged; another takes over.
-async fn killed_after_a_removal(history: Option<Arc<dyn HistoryStore>>) {
-    let bench = Bench::with(history).await;
-    let story = around_a_removal();
-    let (_stop, first) = bench.persist(quick()).await;
-    for body in &story[..4] {
-        bench.say(body).await;
-    }
-    bench.floor(4).await;
-    first.abort();
-    let mut log = model::Log::new(STREAM);
-    story.iter().for_each(|body| log.push(body.clone()));
-    for body in &story[4..] {
-        bench.say(body).await;
-    }
-    let (stop, second) = bench.persist(quick()).await;
-    bench.floor(10).await;
-    let valid: Vec<u64> = log.valid().iter().map(|entry| entry.id.sequence()).collect();
-    assert_eq!(stored(&*bench.stores.history).await, valid);
-    assert_eq!(valid, [1, 2, 3, 4, 7, 8, 10]);
-    stop.request();
-    second.await.unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn after_a_kill_between_a_removal_and_what_follows_the_verdict_is_the_same() {
-    killed_after_a_removal(None).await;
-}
-
-#[tokio::test]
-async fn after_a_kill_between_a_removal_and_what_follows_the_verdict_is_the_same_in_cassandra() {
-    let keyspace = Keyspace::at(Server::Cassandra.url()).await;
-    killed_after_a_removal(Some(Arc::clone(&keyspace.history))).await;
-    keyspace.drop().await;
-}
-
-/// Wherever another had got to when it was killed, also with rows of later entries stored already.
-#[tokio::test]
-async fn the_verdict_is_the_same_wherever_another_was_killed() {
-    let mut log = model::Log::new(STREAM);
-    around_a_removal().into_iter().for_each(|body| log.push(body));
-    let valid = log.valid();
-    let keyspace = Keyspace::at(Server::Cassandra.url()).await;
-    let dir = tempfile::tempdir().unwrap();
-    let embedded = Stores::embedded(dir.path()).await.unwrap().history;
-    for store in [Arc::clone(&keyspace.history), embedded] {
-        store.write_batch(STREAM, valid.clone(), 0).await.unwrap();
-        for floor in 0..10 {
-            for size in [1, 3, 10] {
-                // Nothing is written meanwhile: each batch builds on what the ones before it said.
-                let small = PersisterSettings { members: 0, messages: 0, ..quick() };
-                let mut judge = judge::Judge::new(Arc::clone(&store), STREAM, &small);
-                let mut judged = Vec::new();
-                for batch in log.entries[floor..].chunks(size) {
-                    judge.prepare(batch, floor as u64).await.unwrap();
-                    judged.extend(judge.valid(batch.to_vec()));
-                }
-                let wanted = valid.iter().filter(|e| e.id.sequence() > floor as u64);
-                assert_eq!(judged, wanted.cloned().collect::<Vec<_>>(), "{floor} {size}");
-            }
-        }
-    }
-    keyspace.drop().await;
-}
-
-#[tokio::test]
-async fn a_store_that_goes_away_and_comes_back_is_waited_for() {
-    let mut way = Cut::to(&Server::Cassandra.url()).await;
-    let keyspace = Keyspace::at(way.address.to_string()).await;
-    let bench = Bench::with(Some(Arc::clone(&keyspace.history))).await;
-    let (stop, persister) = bench.persist(quick()).await;
-    bench.say(&model::add(ANN, ANN, 1)).await;
-    bench.floor(1).await;
-    way.cut().await;
-    for n in 2..=40 {
-        bench.say(&model::message(ANN, &format!("m{n}"))).await;
-    }
-    let away = async || bench.stores.history.floor(STREAM).await.is_err().then_some(());
-    eventually("the store is away", away).await;
-    assert!(!persister.is_finished());
-    way.mend();
-    eventually("the floor rises again", async || {
-        (bench.stores.history.floor(STREAM).await.ok()? == 40).then_some(())
-    })
-    .await;
-    assert_eq!(stored(&*bench.stores.history).await, (1..=40).collect::<Vec<_>>());
-    stop.request();
-    persister.await.unwrap().unwrap();
-    keyspace.drop().await;
 }

@@ -4,6 +4,7 @@
 //! added to a channel by name must be the one who has it now.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bus_schema::error::Failure;
 use bus_schema::events::User;
@@ -17,8 +18,9 @@ pub(super) async fn by_username(
     _: Context,
     request: ByUsernameRequest,
 ) -> Result<User, Failure> {
+    let read_at = Instant::now();
     let account = profiles.users.by_username(&request.username).await?;
     let profile = account.ok_or_else(Failure::not_found)?.profile;
-    profiles.cache.put(std::slice::from_ref(&profile)).await;
+    profiles.cache.put(std::slice::from_ref(&profile), read_at).await;
     Ok(profile.user)
 }

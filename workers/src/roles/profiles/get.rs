@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bus_schema::error::Failure;
 use bus_schema::ids::UserId;
@@ -10,7 +11,8 @@ use bus_schema::ops::profiles::{GetProfilesRequest, Users};
 use bus_schema::runtime::service::Context;
 
 use super::Profiles;
-use super::cache::Cached;
+use super::loader::Missing;
+use crate::store::profiles::Cached;
 
 pub(super) async fn get(
     profiles: Arc<Profiles>,
@@ -23,17 +25,20 @@ pub(super) async fn get(
     }
     let ids: Vec<UserId> = ids.into_iter().collect();
     let mut users = Vec::with_capacity(ids.len());
-    let mut missing = Vec::new();
+    let mut missing = Missing::default();
+    let asked_at = Instant::now();
     for (id, cached) in ids.iter().zip(profiles.cache.get(&ids).await) {
         match cached {
             Cached::Fresh(profile) => users.push(profile.user),
             Cached::Absent => {}
-            Cached::Stale(_) | Cached::Unknown => missing.push(*id),
+            Cached::Stale(profile) => missing.add(*id, Some(profile)),
+            Cached::Unknown => missing.add(*id, None),
         }
     }
     if !missing.is_empty() {
-        let found = profiles.loader.load(missing.clone()).await?;
-        users.extend(missing.iter().filter_map(|id| found.get(id)).map(|p| p.user.clone()));
+        let ids = missing.ids();
+        let found = profiles.loader.load(missing, asked_at).await?;
+        users.extend(ids.iter().filter_map(|id| found.get(id)).map(|p| p.user.clone()));
     }
     Ok(Users { users })
 }

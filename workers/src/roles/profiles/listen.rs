@@ -1,7 +1,7 @@
 //! Hearing of profiles that other workers changed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bus_schema::events::VersionedUser;
 use bus_schema::runtime::bus::Bus;
@@ -10,8 +10,8 @@ use bus_schema::subjects;
 use futures::StreamExt as _;
 use tokio::task::JoinHandle;
 
-use super::cache::ProfileCache;
 use crate::roles::RoleError;
+use crate::store::profiles::ProfileCache;
 
 /// How long to wait for the subscription to be with the server.
 const FLUSH_WAIT: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ pub(super) async fn start(
             };
             let Some(change) = change else { return };
             match serde_json::from_slice::<VersionedUser>(&change.payload) {
-                Ok(profile) => cache.put(&[profile]).await,
+                Ok(profile) => cache.put(&[profile], Instant::now()).await,
                 Err(error) => tracing::warn!(%error, "a changed profile cannot be read"),
             }
         }

@@ -1,18 +1,20 @@
 //! Reading what the cache does not have: one query for all who miss meanwhile.
 //!
 //! Invariant: one query at a time. Requests that miss while it runs wait together for the next one,
-//! in which each id stands once and those cached meanwhile not at all.
+//! in which each id stands once. Only they look into the cache again, together and once, for what
+//! the query has brought: whoever meets no other has looked each id up once and no more.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bus_schema::error::Failure;
 use bus_schema::events::VersionedUser;
 use bus_schema::ids::UserId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::cache::{Cached, ProfileCache};
 use crate::store::StoreError;
+use crate::store::profiles::{Cached, ProfileCache};
 use crate::store::users::UserStore;
 
 /// Requests that may wait for the loader.
@@ -23,8 +25,33 @@ const REQUESTS_PER_QUERY: usize = 64;
 /// The profiles found; ids that do not exist are left out.
 pub(super) type Found = HashMap<UserId, VersionedUser>;
 
+/// What the cache did not have.
+#[derive(Default)]
+pub(super) struct Missing {
+    /// Whom, with what was known of them some time ago.
+    ids: Vec<(UserId, Option<VersionedUser>)>,
+}
+
+impl Missing {
+    /// Adds what the cache said of an id, if that is no answer.
+    pub(super) fn add(&mut self, id: UserId, stale: Option<VersionedUser>) {
+        self.ids.push((id, stale));
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// The ids, in the order in which they were added.
+    pub(super) fn ids(&self) -> Vec<UserId> {
+        self.ids.iter().map(|(id, _)| *id).collect()
+    }
+}
+
 struct Miss {
-    ids: Vec<UserId>,
+    missing: Missing,
+    /// When the cache was asked, at the latest.
+    asked_at: Instant,
     reply: oneshot::Sender<Result<Arc<Found>, Failure>>,
 }
 
@@ -35,69 +62,98 @@ impl Loader {
     /// Starts the task; it ends with the loader.
     pub(super) fn start(users: Arc<dyn UserStore>, cache: Arc<dyn ProfileCache>) -> Self {
         let (queue, misses) = mpsc::channel(QUEUE);
-        tokio::spawn(answer_all(users, cache, misses));
+        tokio::spawn(Worker { users, cache, last_put: None }.answer_all(misses));
         Self(queue)
     }
 
-    /// The profiles of these ids, and perhaps of others.
-    pub(super) async fn load(&self, ids: Vec<UserId>) -> Result<Arc<Found>, Failure> {
+    /// The profiles of these ids, and perhaps of others; the cache was asked at `asked_at`.
+    pub(super) async fn load(
+        &self,
+        missing: Missing,
+        asked_at: Instant,
+    ) -> Result<Arc<Found>, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.0.try_send(Miss { ids, reply }).map_err(|_| Failure::unavailable())?;
+        let miss = Miss { missing, asked_at, reply };
+        self.0.try_send(miss).map_err(|_| Failure::unavailable())?;
         answer.await.map_err(|_| Failure::unavailable())?
     }
 }
 
-async fn answer_all(
-    users: Arc<dyn UserStore>,
-    cache: Arc<dyn ProfileCache>,
-    mut misses: mpsc::Receiver<Miss>,
-) {
-    let mut waiting = Vec::with_capacity(REQUESTS_PER_QUERY);
-    while misses.recv_many(&mut waiting, REQUESTS_PER_QUERY).await > 0 {
-        let ids: BTreeSet<UserId> = waiting.iter().flat_map(|m| m.ids.iter().copied()).collect();
-        let ids: Vec<UserId> = ids.into_iter().collect();
-        let found = load(&*users, &*cache, &ids).await;
-        for miss in waiting.drain(..) {
-            // Whoever asked may have gone away; the cache has the answer.
-            let _ = miss.reply.send(found.clone());
-        }
-    }
+/// What is known of an id that several may have missed.
+struct Wanted {
+    stale: Option<VersionedUser>,
+    /// Whether the last query may have brought it after everybody here had looked.
+    look_again: bool,
 }
 
-async fn load(
-    users: &dyn UserStore,
-    cache: &dyn ProfileCache,
-    ids: &[UserId],
-) -> Result<Arc<Found>, Failure> {
-    let mut found = Found::with_capacity(ids.len());
-    let mut stale = Vec::new();
-    let mut wanted = Vec::new();
-    for (id, cached) in ids.iter().zip(cache.get(ids).await) {
-        match cached {
-            Cached::Fresh(profile) => {
-                found.insert(*id, profile);
+/// The one who queries.
+struct Worker {
+    users: Arc<dyn UserStore>,
+    cache: Arc<dyn ProfileCache>,
+    /// When the last query's profiles were in the cache.
+    last_put: Option<Instant>,
+}
+
+impl Worker {
+    async fn answer_all(mut self, mut misses: mpsc::Receiver<Miss>) {
+        let mut waiting = Vec::with_capacity(REQUESTS_PER_QUERY);
+        while misses.recv_many(&mut waiting, REQUESTS_PER_QUERY).await > 0 {
+            let found = self.load(&mut waiting).await;
+            for miss in waiting.drain(..) {
+                // Whoever asked may have gone away; the cache has the answer.
+                let _ = miss.reply.send(found.clone());
             }
-            Cached::Absent => {}
-            Cached::Stale(profile) => {
-                stale.push(profile);
-                wanted.push(*id);
-            }
-            Cached::Unknown => wanted.push(*id),
         }
     }
-    if wanted.is_empty() {
-        return Ok(Arc::new(found));
-    }
-    match query(users, cache, &wanted).await {
-        Ok(profiles) => found.extend(profiles.into_iter().map(|p| (p.user.id, p))),
-        // A name of a minute ago is better than none, if that is all that is asked for.
-        Err(error) if stale.len() == wanted.len() => {
-            tracing::warn!(%error, "profiles could not be read again; the last known are given");
-            found.extend(stale.into_iter().map(|p| (p.user.id, p)));
+
+    /// Everybody who is wanted, once.
+    fn gather(&self, waiting: &mut [Miss]) -> BTreeMap<UserId, Wanted> {
+        let mut wanted: BTreeMap<UserId, Wanted> = BTreeMap::new();
+        for miss in waiting {
+            let late = self.last_put.is_some_and(|put| miss.asked_at <= put);
+            for (id, stale) in miss.missing.ids.drain(..) {
+                let entry = wanted.entry(id).or_insert(Wanted { stale: None, look_again: true });
+                entry.look_again &= late;
+                entry.stale = entry.stale.take().or(stale);
+            }
         }
-        Err(error) => return Err(error.into()),
+        wanted
     }
-    Ok(Arc::new(found))
+
+    async fn load(&mut self, waiting: &mut [Miss]) -> Result<Arc<Found>, Failure> {
+        let mut wanted = self.gather(waiting);
+        let mut found = Found::with_capacity(wanted.len());
+        let again = wanted.iter().filter(|(_, wanted)| wanted.look_again).map(|(id, _)| *id);
+        let again: Vec<UserId> = again.collect();
+        for (id, cached) in again.iter().zip(self.cache.get(&again).await) {
+            match cached {
+                Cached::Fresh(profile) => {
+                    found.insert(*id, profile);
+                    wanted.remove(id);
+                }
+                Cached::Absent => drop(wanted.remove(id)),
+                Cached::Stale(_) | Cached::Unknown => {}
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(Arc::new(found));
+        }
+        let ids: Vec<UserId> = wanted.keys().copied().collect();
+        match query(&*self.users, &*self.cache, &ids).await {
+            Ok(profiles) => {
+                self.last_put = Some(Instant::now());
+                found.extend(profiles.into_iter().map(|p| (p.user.id, p)));
+            }
+            // A name of a minute ago is better than none, if that is all that is asked for.
+            Err(error) if wanted.values().all(|wanted| wanted.stale.is_some()) => {
+                tracing::warn!(%error, "profiles could not be read again; the last known are given");
+                let stale = wanted.into_values().filter_map(|wanted| wanted.stale);
+                found.extend(stale.map(|p| (p.user.id, p)));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Arc::new(found))
+    }
 }
 
 async fn query(
@@ -106,10 +162,13 @@ async fn query(
     wanted: &[UserId],
 ) -> Result<Vec<VersionedUser>, StoreError> {
     metrics::counter!("natter_profiles_queried_total").increment(wanted.len() as u64);
+    metrics::counter!("natter_profiles_queries_total").increment(1);
+    let read_at = Instant::now();
     let profiles = users.profiles(wanted.to_vec()).await?;
-    cache.put(&profiles).await;
-    let absent = |id: &&UserId| !profiles.iter().any(|p| p.user.id == **id);
-    let absent: Vec<UserId> = wanted.iter().filter(absent).copied().collect();
-    cache.put_absent(&absent).await;
+    cache.put(&profiles, read_at).await;
+    let found: HashSet<UserId> = profiles.iter().map(|p| p.user.id).collect();
+    let absent = wanted.iter().filter(|id| !found.contains(id)).copied();
+    let absent: Vec<UserId> = absent.collect();
+    cache.put_absent(&absent, read_at).await;
     Ok(profiles)
 }

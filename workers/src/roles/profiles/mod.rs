@@ -2,12 +2,12 @@
 //!
 //! Invariant: a profile that is not changing is right within `fresh_s` seconds, whatever died: a
 //! cached one older than that is read again, and a lower version never replaces a higher one. One
-//! request looks each user up at most once, and many requests that miss share one query.
+//! request looks each user up at most once, and many requests that miss share one query. Sharing is
+//! within a process: of several workers, each may read what the cache does not have.
 //!
 //! Leaves out accounts (the auth role's) and who may see whom: profiles are public.
 
 mod by_username;
-mod cache;
 mod fan_out;
 mod get;
 mod listen;
@@ -28,13 +28,14 @@ use bus_schema::runtime::shutdown::Shutdown;
 pub use self::settings::ProfilesSettings;
 use super::{RoleError, serve, with};
 use crate::store::Stores;
+use crate::store::profiles::ProfileCache;
 use crate::store::users::UserStore;
 
 /// What every operation of the role works with.
 struct Profiles {
     bus: Bus,
     users: Arc<dyn UserStore>,
-    cache: Arc<dyn cache::ProfileCache>,
+    cache: Arc<dyn ProfileCache>,
     loader: loader::Loader,
     fan_out: fan_out::FanOut,
 }
@@ -46,7 +47,7 @@ pub async fn run(
     settings: &ProfilesSettings,
     shutdown: Shutdown,
 ) -> Result<(), RoleError> {
-    let cache: Arc<dyn cache::ProfileCache> = Arc::new(cache::InProcess::new(settings));
+    let cache = stores.profiles.open(settings.limits());
     // Listening first: a change made while the rest starts must not be missed.
     let listener = listen::start(&bus, Arc::clone(&cache), shutdown.clone()).await?;
     let profiles = Arc::new(Profiles {

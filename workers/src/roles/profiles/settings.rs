@@ -1,13 +1,17 @@
 //! `[profiles]`.
 
+use std::time::Duration;
+
 use bus_schema::runtime::service::ServiceSettings;
 use serde::{Deserialize, Serialize};
+
+use crate::store::profiles::CacheLimits;
 
 /// `[profiles]`: the cache in front of the store, and telling others of changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfilesSettings {
-    /// Profiles kept in memory.
+    /// Profiles kept in memory, where there is no Redis.
     pub cache_entries: u64,
     /// Seconds without use after which one leaves the cache.
     pub cache_idle_s: u64,
@@ -34,6 +38,18 @@ impl Default for ProfilesSettings {
             fan_outs: 16,
             fan_out_places: 5_000,
             service: ServiceSettings::default(),
+        }
+    }
+}
+
+impl ProfilesSettings {
+    /// What of this concerns the cache.
+    pub(super) fn limits(&self) -> CacheLimits {
+        CacheLimits {
+            entries: self.cache_entries,
+            idle: Duration::from_secs(self.cache_idle_s),
+            fresh: Duration::from_secs(self.fresh_s),
+            absent: Duration::from_millis(self.absent_ms),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! answer. Everybody who shares a conversation is told afterwards, best effort.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bus_schema::error::{Code, Failure};
 use bus_schema::events::{User, VersionedUser};
@@ -29,9 +29,10 @@ pub(super) async fn update(
         display_name: request.display_name,
         avatar_url: request.avatar_url,
     };
+    let read_at = Instant::now();
     match profiles.users.update_profile(user, change).await? {
         Updated::Done(profile) => {
-            profiles.cache.put(std::slice::from_ref(&profile)).await;
+            profiles.cache.put(std::slice::from_ref(&profile), read_at).await;
             profiles.tell_caches(&profile).await;
             profiles.fan_out.start(profile.user.clone());
             Ok(profile.user)

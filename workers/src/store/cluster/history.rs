@@ -8,6 +8,7 @@
 
 mod connected;
 mod read;
+mod row;
 mod rows;
 mod scan;
 mod schema;

@@ -4,5 +4,6 @@ pub(crate) mod channels;
 pub(crate) mod history;
 pub(crate) mod invites;
 pub(crate) mod keys;
+pub(crate) mod profiles;
 pub(crate) mod sessions;
 pub(crate) mod users;

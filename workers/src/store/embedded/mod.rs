@@ -9,6 +9,7 @@ pub(crate) mod history;
 pub(crate) mod invites;
 pub(crate) mod keys;
 pub(crate) mod people;
+pub(crate) mod profiles;
 pub(crate) mod sessions;
 pub(crate) mod users;
 

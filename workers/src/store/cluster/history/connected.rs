@@ -12,9 +12,9 @@ use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use super::row::Row;
 use super::schema;
 use super::statements::Statements;
-use super::write::Row;
 use crate::store::StoreError;
 use crate::store::cluster::cassandra::{CassandraSettings, connect, corrupt, failed, unavailable};
 

@@ -1,0 +1,268 @@
+//! `svc.profiles.get` of 100 cached ids, through real servers, against its parts alone in the same run.
+//!
+//! Needs a nats-server, as the tests do, and a Redis, named in `NATTER_TEST_REDIS` or started by
+//! `./deploy/services up`. The kinds of request take turns, so that whatever else the machine does
+//! meets them all.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a program to measure")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bus_schema::events::User;
+use bus_schema::ids::UserId;
+use bus_schema::ops::auth::{Register, RegisterRequest};
+use bus_schema::ops::profiles::{GetProfiles, GetProfilesRequest, Users};
+use bus_schema::permissions::BusUser;
+use bus_schema::runtime::bus::Bus;
+use bus_schema::runtime::call::Call;
+use bus_schema::runtime::settings::BusSettings;
+use bus_schema::runtime::shutdown::Shutdown;
+use bus_schema::text::{DisplayName, Password, Username};
+use futures::StreamExt as _;
+use natter_workers::roles::{auth, profiles};
+use natter_workers::store::Stores;
+use natter_workers::store::cluster::redis::RedisSettings;
+
+/// Ids of one request.
+const IDS: u64 = 100;
+/// Requests of each kind: some first that do not count, so that everything is warm.
+const WARM: usize = 500;
+const ROUNDS: usize = 5_000;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server, killed when dropped.
+struct Nats {
+    process: Child,
+    settings: BusSettings,
+    directory: tempfile::TempDir,
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Nats {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let here = directory.path().to_str().unwrap();
+        let process = Command::new(nats_server())
+            .args(["-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", here])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nats-server starts");
+        let ports = directory.path().join(format!("nats-server_{}.ports", process.id()));
+        let began = Instant::now();
+        let url = loop {
+            assert!(began.elapsed() < PATIENCE, "nats-server does not listen");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let Ok(text) = std::fs::read(&ports) else { continue };
+            let Ok(ports) = serde_json::from_slice::<serde_json::Value>(&text) else { continue };
+            break ports["nats"][0].as_str().expect("a port").to_owned();
+        };
+        let settings = BusSettings { url, ..BusSettings::default() };
+        Self { process, settings, directory }
+    }
+
+    async fn connect(&self, user: BusUser) -> Bus {
+        Bus::connect(&self.settings, user).await.unwrap()
+    }
+
+    /// Starts the profiles role on these stores, and a connection to ask it through.
+    async fn profiles(&self, stores: Stores, shutdown: &Shutdown) -> Bus {
+        let (bus, stop) = (self.connect(BusUser::Profiles).await, shutdown.clone());
+        let serving = bus.clone();
+        tokio::spawn(async move {
+            profiles::run(bus, stores, &profiles::ProfilesSettings::default(), stop).await.unwrap();
+        });
+        until_serving(&serving).await;
+        self.connect(BusUser::Edge).await
+    }
+}
+
+async fn until_serving(bus: &Bus) {
+    let began = Instant::now();
+    while !bus.is_serving() {
+        assert!(began.elapsed() < PATIENCE, "a role does not serve");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn nats_server() -> PathBuf {
+    if let Some(given) = std::env::var_os("NATTER_NATS_SERVER") {
+        return given.into();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|d| d.join("nats-server")).find(|p| p.is_file());
+    found.expect("no nats-server: put one on PATH or name it in NATTER_NATS_SERVER")
+}
+
+fn redis_url() -> String {
+    std::env::var("NATTER_TEST_REDIS").ok().or_else(running_redis).expect(
+        "no Redis to measure with: run `./deploy/services up`, or name one in NATTER_TEST_REDIS",
+    )
+}
+
+fn running_redis() -> Option<String> {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../.natter/services/services.json");
+    let said = std::fs::read(Path::new(file)).ok()?;
+    let said: serde_json::Value = serde_json::from_slice(&said).ok()?;
+    said["redis"]["url"].as_str().map(str::to_owned)
+}
+
+/// Makes the accounts, as people do.
+async fn register(nats: &Nats, stores: &Stores, shutdown: &Shutdown) -> Vec<UserId> {
+    let settings = auth::AuthSettings {
+        argon2_memory_kib: 64,
+        limits_per_address: false,
+        ..auth::AuthSettings::default()
+    };
+    let (bus, stores, stop) = (nats.connect(BusUser::Auth).await, stores.clone(), shutdown.clone());
+    let serving = bus.clone();
+    tokio::spawn(async move { auth::run(bus, stores, &settings, stop).await.unwrap() });
+    until_serving(&serving).await;
+    let edge = nats.connect(BusUser::Edge).await;
+    let mut ids = Vec::new();
+    for n in 0..IDS {
+        let request = RegisterRequest {
+            username: Username::parse(&format!("someone_{n:03}")).unwrap(),
+            password: Password::parse("correct horse battery").unwrap(),
+            display_name: Some(DisplayName::parse(&format!("Some One the {n}th")).unwrap()),
+            invite: None,
+            address: None,
+        };
+        let made = edge.call::<Register>(&Call::platform(), &request).await.unwrap();
+        ids.push(made.user.id);
+    }
+    ids
+}
+
+/// A request answered with the same bytes each time: what NATS alone takes.
+async fn echo(nats: &Nats, answer: Vec<u8>) -> async_nats::Client {
+    let client = async_nats::connect(&nats.settings.url).await.unwrap();
+    let mut asked = client.subscribe("echo").await.unwrap();
+    client.flush().await.unwrap();
+    let answer = bytes::Bytes::from(answer);
+    tokio::spawn(async move {
+        while let Some(request) = asked.next().await {
+            client.publish(request.reply.unwrap(), answer.clone()).await.unwrap();
+        }
+    });
+    async_nats::connect(&nats.settings.url).await.unwrap()
+}
+
+/// The times of one kind of request.
+struct Kind(&'static str, Vec<Duration>);
+
+impl Kind {
+    const fn new(name: &'static str) -> Self {
+        Self(name, Vec::new())
+    }
+
+    async fn time<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let done = work.await;
+        self.1.push(began.elapsed());
+        done
+    }
+
+    fn at(&self, part: f64) -> f64 {
+        let mut counted = self.1[WARM..].to_vec();
+        counted.sort_unstable();
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a position in a short list"
+        )]
+        let position = ((counted.len() - 1) as f64 * part) as usize;
+        counted[position].as_secs_f64() * 1e6
+    }
+}
+
+/// The parts of a measurement that outlive its rounds.
+struct World {
+    ids: Vec<UserId>,
+    with_redis: Bus,
+    in_process: Bus,
+    echo: async_nats::Client,
+    redis: redis::aio::MultiplexedConnection,
+    keys: Vec<String>,
+}
+
+async fn ask(bus: &Bus, ids: &[UserId]) -> Users {
+    let request = GetProfilesRequest { ids: ids.to_vec() };
+    bus.call::<GetProfiles>(&Call::platform(), &request).await.unwrap()
+}
+
+async fn mget(redis: &redis::aio::MultiplexedConnection, keys: &[String]) -> Vec<Option<Vec<u8>>> {
+    redis::cmd("MGET").arg(keys).query_async(&mut redis.clone()).await.unwrap()
+}
+
+async fn rounds(world: &World, question: &bytes::Bytes) -> [Kind; 6] {
+    let [mut bare, mut redis, mut memory, mut nats, mut decode, mut encode] = [
+        "bare MGET of 100 keys",
+        "svc.profiles.get, Redis",
+        "svc.profiles.get, in process",
+        "bare NATS request, same bytes",
+        "100 users from JSON",
+        "100 users to JSON",
+    ]
+    .map(Kind::new);
+    for _ in 0..WARM + ROUNDS {
+        let values = bare.time(mget(&world.redis, &world.keys)).await;
+        assert!(values.iter().all(Option::is_some), "all are cached");
+        let users = redis.time(ask(&world.with_redis, &world.ids)).await.users;
+        assert_eq!(users.len(), world.ids.len());
+        let users = memory.time(ask(&world.in_process, &world.ids)).await.users;
+        assert_eq!(users.len(), world.ids.len());
+        nats.time(world.echo.request("echo", question.clone())).await.unwrap();
+        let json = encode.time(async { serde_json::to_vec(&users).unwrap() }).await;
+        decode.time(async { serde_json::from_slice::<Vec<User>>(&json).unwrap() }).await;
+    }
+    [bare, redis, memory, nats, decode, encode]
+}
+
+#[tokio::main]
+async fn main() {
+    let (one, other) = (Nats::start().await, Nats::start().await);
+    let shutdown = Shutdown::new();
+    let stores = Stores::embedded(&one.directory.path().join("store")).await.unwrap();
+    let ids = register(&one, &stores, &shutdown).await;
+    let prefix = format!("natter_bench_{:016x}:", rand::random::<u64>());
+    let settings =
+        RedisSettings { url: redis_url(), key_prefix: prefix.clone(), ..RedisSettings::default() };
+    let cached = stores.clone().with_profiles_in(&settings).unwrap();
+    let with_redis = one.profiles(cached, &shutdown).await;
+    let in_process = other.profiles(stores, &shutdown).await;
+    let client = redis::Client::open(settings.url.as_str()).unwrap();
+    let redis = client.get_multiplexed_async_connection().await.unwrap();
+    let keys: Vec<_> = ids.iter().map(|id| format!("{prefix}profile:1:{id}")).collect();
+    let began = Instant::now();
+    while mget(&redis, &keys).await.iter().any(Option::is_none) {
+        assert!(began.elapsed() < PATIENCE, "profiles do not come into Redis");
+        ask(&with_redis, &ids).await;
+    }
+    let answer = serde_json::to_vec(&ask(&with_redis, &ids).await).unwrap();
+    let question = serde_json::to_vec(&GetProfilesRequest { ids: ids.clone() }).unwrap();
+    println!("question {} bytes, answer {} bytes; {ROUNDS} rounds", question.len(), answer.len());
+    let echo = echo(&one, answer).await;
+    let world = World { ids, with_redis, in_process, echo, redis, keys };
+    let kinds = rounds(&world, &question.into()).await;
+    for kind in &kinds {
+        let to = |part| kind.at(part) / kinds[0].at(part);
+        println!(
+            "{:<31} p50 {:>6.0} us ({:>4.1} x MGET)   p99 {:>6.0} us ({:>4.1} x MGET)",
+            kind.0,
+            kind.at(0.5),
+            to(0.5),
+            kind.at(0.99),
+            to(0.99)
+        );
+    }
+    shutdown.request();
+}
