@@ -3,6 +3,8 @@
 //! Invariant: any worker may die at any moment and more may be started, without telling anyone;
 //! what must survive is in the log or in a store. Edges never see this crate: they talk by bus.
 
+#[doc(hidden)]
+pub mod bench;
 pub mod cli;
 pub mod config;
 mod process;

@@ -114,6 +114,7 @@ impl Stores {
     /// Makes what the stores need before they can be used, where opening does not. Safe to repeat,
     /// and to do by two at once; only the setup role does it.
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
+        self.users.migrate().await?;
         self.history.migrate().await
     }
 

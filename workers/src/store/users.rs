@@ -75,6 +75,12 @@ pub(crate) enum Updated {
 /// Accounts.
 #[async_trait]
 pub(crate) trait UserStore: Send + Sync {
+    /// Makes what accounts and all that is kept beside them (sessions, keys, invitations, channels)
+    /// need, where opening does not.
+    async fn migrate(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Keeps a new account.
     async fn create(&self, account: Account) -> Result<Created, StoreError>;
 

@@ -2,25 +2,36 @@
 //! Redis.
 //!
 //! Invariant: opening connects to nothing. A server that is away makes its operations
-//! [`Unavailable`](StoreErrorKind::Unavailable) until it is back, without a restart.
+//! [`Unavailable`](super::StoreErrorKind::Unavailable) until it is back, without a restart.
 
 pub mod cassandra;
+pub(crate) mod channels;
 pub(crate) mod history;
+pub(crate) mod invites;
+pub(crate) mod keys;
 pub mod mongodb;
 pub(crate) mod profiles;
 pub mod redis;
+pub(crate) mod sessions;
+pub(crate) mod users;
 
 use std::sync::Arc;
 
-use super::history::HistoryStore;
-use super::profiles::ProfileCaches;
+use self::mongodb::Mongo;
 use super::settings::StoreSettings;
-use super::{StoreError, StoreErrorKind, Stores};
+use super::{StoreError, Stores};
 
 /// Every aggregate, on its server.
 pub(crate) fn open(settings: &StoreSettings) -> Result<Stores, StoreError> {
     settings.all_named()?;
-    let _history: Arc<dyn HistoryStore> = Arc::new(history::open(&settings.cassandra));
-    let _profiles: Arc<dyn ProfileCaches> = Arc::new(profiles::InRedis::new(&settings.redis)?);
-    Err(StoreError::new(StoreErrorKind::Unavailable, "the cluster stores are not built yet"))
+    let mongo = Mongo::open(&settings.mongodb)?;
+    Ok(Stores {
+        users: Arc::new(users::Users(mongo.clone())),
+        sessions: Arc::new(sessions::Sessions(mongo.clone())),
+        keys: Arc::new(keys::Keys(mongo.clone())),
+        invites: Arc::new(invites::Invites(mongo.clone())),
+        channels: Arc::new(channels::Channels(mongo)),
+        history: Arc::new(history::open(&settings.cassandra)),
+        profiles: Arc::new(profiles::InRedis::new(&settings.redis)?),
+    })
 }

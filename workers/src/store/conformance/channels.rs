@@ -1,14 +1,20 @@
 //! What every [`ChannelStore`] must do.
 //!
-//! [`run`] expects an empty store; [`races`] two handles on one empty store, as two workers have.
+//! [`run`] expects an empty store; [`races`] two handles on one empty store, as two workers have;
+//! [`large`] a store with one channel.
+
+mod large;
+mod races;
 
 use bus_schema::entry::EntryKind;
 use bus_schema::ids::{ConversationId, EntryId, UserId};
 use bus_schema::subjects::DmSubject;
 use bus_schema::text::{ChannelName, Nonce};
 use bus_schema::timestamp::Timestamp;
-use futures::future::join_all;
 
+pub(crate) use self::large::large;
+pub(crate) use self::races::races;
+use crate::store::StoreErrorKind;
 use crate::store::channels::*;
 
 const ANN: UserId = UserId(11);
@@ -70,7 +76,9 @@ pub(crate) async fn run(store: &dyn ChannelStore) {
     a_channel_from_creation_to_deletion(store).await;
     the_outbox_leaves_from_its_head(store).await;
     adding_again_waits_for_the_later_entry(store).await;
+    members_come_and_go_once(store).await;
     nonces_name_channels(store).await;
+    ids_have_64_bits(store).await;
     ids_are_arbitrated(store).await;
     limits_hold(store).await;
     only_published_members_show(store).await;
@@ -189,6 +197,39 @@ async fn adding_again_waits_for_the_later_entry(store: &dyn ChannelStore) {
     assert_eq!(look(store, 300, &[BOB]).await.members[0].since, Some(EntryId(7)));
 }
 
+async fn members_come_and_go_once(store: &dyn ChannelStore) {
+    store.create(new_channel(350, ANN)).await.unwrap();
+    let change = Change::AddMember { user: ANN, most_channels: MOST };
+    let again = Commit { id: ConversationId(350), expected: 1, author: ANN, change, at: at(2_000) };
+    assert_eq!(store.commit(again).await.unwrap_err().kind, StoreErrorKind::Conflict);
+    let now = look(store, 350, &[ANN]).await;
+    assert_eq!((now.channel.revision, now.channel.members, now.channel.waiting), (1, 1, 1));
+    assert_eq!(commit(store, 350, 1, Change::RemoveMember { user: BOB }).await, Committed::Done);
+    let now = look(store, 350, &[ANN, BOB]).await;
+    assert_eq!((now.channel.revision, now.channel.members, now.members.len()), (2, 1, 1));
+    assert_eq!(commit(store, 350, 1, Change::RemoveMember { user: BOB }).await, Committed::Stale);
+}
+
+async fn ids_have_64_bits(store: &dyn ChannelStore) {
+    let (owner, other) = (UserId(u64::MAX), UserId(u64::MAX - 1));
+    let id = u64::MAX - 2;
+    store.create(new_channel(id, owner)).await.unwrap();
+    drain(store, id, u64::MAX / 2).await;
+    commit(store, id, 1, add(other)).await;
+    drain(store, id, u64::MAX - 3).await;
+    let seen = look(store, id, &[owner, other]).await;
+    let since = |user| seen.member(user).unwrap().since.unwrap();
+    assert_eq!((since(owner), since(other)), (EntryId(u64::MAX / 2), EntryId(u64::MAX - 3)));
+    let shown = store.show(ConversationId(id), owner, 2).await.unwrap().unwrap();
+    assert_eq!(shown.1.unwrap(), [other, owner]);
+    assert_eq!(store.channels_of(other).await.unwrap()[0].id, ConversationId(id));
+    let place = DmSubject::new(owner, other, ConversationId(u64::MAX)).unwrap();
+    store.open_dm(place, other, at(1)).await.unwrap();
+    let own = OwnDm { place, opened: true };
+    assert_eq!(store.dms_of(other).await.unwrap(), [own]);
+    store.dm_noticed(DmNotice { id: place.id(), user: other }).await.unwrap();
+}
+
 async fn nonces_name_channels(store: &dyn ChannelStore) {
     let nonce = Some(Nonce::parse("n1").unwrap());
     let new = |id, owner, now: u64| NewChannel {
@@ -205,6 +246,14 @@ async fn nonces_name_channels(store: &dyn ChannelStore) {
     assert_eq!(store.create(new(403, ANN, 10_300)).await.unwrap(), Created::New, "too old");
     let repeated = Created::Repeated(ConversationId(403));
     assert_eq!(store.create(new(404, ANN, 10_301)).await.unwrap(), repeated);
+    let deletion = Change::Delete { request: String::new() };
+    assert_eq!(commit(store, 403, 1, deletion).await, Committed::Done);
+    let answer = store.create(new(404, ANN, 10_301)).await.unwrap();
+    assert_eq!(answer, repeated, "also when the channel is gone");
+    let taken = NewChannel { nonce: Some(Nonce::parse("n2").unwrap()), ..new(403, ANN, 10_301) };
+    assert_eq!(store.create(taken).await.unwrap(), Created::IdTaken);
+    let free = NewChannel { nonce: Some(Nonce::parse("n2").unwrap()), ..new(406, ANN, 10_301) };
+    assert_eq!(store.create(free).await.unwrap(), Created::New, "a refused one used no nonce");
     store.forget_nonces(at(10_300)).await.unwrap();
     assert_eq!(store.create(new(405, ANN, 10_301)).await.unwrap(), Created::New, "forgotten");
 }
@@ -324,44 +373,4 @@ async fn dm_notices_wait(store: &dyn ChannelStore) {
     assert_eq!(waiting(5_500, start).await, [second]);
     store.dm_noticed(second).await.unwrap();
     assert!(waiting(5_500, start).await.is_empty());
-}
-
-/// What two workers do at the same moment.
-pub(crate) async fn races(one: &dyn ChannelStore, two: &dyn ChannelStore) {
-    let either = |n: u64| if n.is_multiple_of(2) { one } else { two };
-
-    let created = join_all((0..8).map(|n| either(n).create(new_channel(100, UserId(n))))).await;
-    let new = created.iter().filter(|c| matches!(c, Ok(Created::New))).count();
-    let taken = created.iter().filter(|c| matches!(c, Ok(Created::IdTaken))).count();
-    assert_eq!((new, taken), (1, 7), "one of eight gets the id");
-
-    let same = |n: u64| NewChannel {
-        nonce: Some(Nonce::parse("same").unwrap()),
-        ..new_channel(200 + n, ANN)
-    };
-    let created = join_all((0..8).map(|n| either(n).create(same(n)))).await;
-    let new = created.iter().filter(|c| matches!(c, Ok(Created::New))).count();
-    assert_eq!(new, 1, "one nonce, one channel");
-    assert_eq!(one.channels_of(ANN).await.unwrap(), [], "not published");
-
-    let changes = (0..8).map(|n| async move {
-        let store = either(n);
-        loop {
-            let revision = look(store, 100, &[]).await.channel.revision;
-            if commit(store, 100, revision, add(UserId(1_000 + n))).await == Committed::Done {
-                return;
-            }
-        }
-    });
-    join_all(changes).await;
-    let now = look(two, 100, &[]).await.channel;
-    assert_eq!((now.revision, now.members, now.waiting), (9, 9, 9));
-
-    let (low, high) = (UserId(1), UserId(2));
-    let opened = join_all((0..8).map(|n| {
-        let candidate = DmSubject::new(low, high, ConversationId(300 + n)).unwrap();
-        either(n).open_dm(candidate, if n < 4 { low } else { high }, at(1_000))
-    }));
-    let places: Vec<_> = opened.await.into_iter().map(Result::unwrap).collect();
-    assert!(places.windows(2).all(|pair| pair[0] == pair[1]), "{places:?}");
 }

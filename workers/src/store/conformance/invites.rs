@@ -20,6 +20,9 @@ pub(crate) async fn suite(store: &dyn InviteStore) {
     store.create(invite(2, 3)).await.unwrap();
     let twice = store.create(invite(1, 1)).await.unwrap_err();
     assert_eq!(twice.kind, StoreErrorKind::Conflict);
+    let same_name = InviteRecord { hash: [9; 32], ..invite(1, 1) };
+    assert_eq!(store.create(same_name).await.unwrap_err().kind, StoreErrorKind::Conflict);
+    assert_eq!(store.list(0).await.unwrap(), []);
     assert_eq!(store.list(10).await.unwrap(), [invite(1, 1), invite(2, 3)]);
     assert_eq!(store.list(1).await.unwrap(), [invite(1, 1)]);
 

@@ -110,6 +110,19 @@ async fn racing(store: &dyn SessionStore) {
     }
     let forgotten = store.rotate(rotation(30, 100, 101, Some("n"), 2_110)).await.unwrap();
     assert!(matches!(forgotten, Rotated::Reused(_)), "{forgotten:?}");
+
+    // One token used by many who are not the same: one is served, and then the session is over.
+    store.create(session(31, BOB, 1_000), token(1), MANY).await.unwrap();
+    let tries = (0..20).map(|n| {
+        let nonce = format!("n{n}");
+        let rotation = rotation(31, 1, 2 + n, Some(&nonce), 2_000);
+        store.rotate(rotation)
+    });
+    let results = join_all(tries).await;
+    let count = |is: fn(&Rotated) -> bool| results.iter().flatten().filter(|r| is(r)).count();
+    assert_eq!(count(|r| matches!(r, Rotated::Moved(_))), 1);
+    assert_eq!(count(|r| matches!(r, Rotated::Reused(_))), 1);
+    assert_eq!(count(|r| matches!(r, Rotated::Gone)), 18);
 }
 
 async fn limiting(store: &dyn SessionStore) {
@@ -125,6 +138,19 @@ async fn limiting(store: &dyn SessionStore) {
     // A clock that is behind does not end the session that is just being made.
     let ended = store.create(session(46, user, 1), token(6), 5).await.unwrap();
     assert_eq!(ended, [SessionId(41)]);
+    let taken = store.create(session(46, user, 3_000), token(7), 1).await.unwrap_err();
+    assert_eq!(taken.kind, StoreErrorKind::Conflict);
+    assert_eq!(store.of_user(user, at(0)).await.unwrap().len(), 5, "nothing ended for it");
+
+    // Many sign-ins at once: as many stay as may, and each of the others is told of once.
+    let user = UserId(6);
+    let tries = (0..12u8).map(|n| store.create(session(70 + u64::from(n), user, 1), token(n), 3));
+    let results = join_all(tries).await;
+    let mut ended: Vec<_> = results.into_iter().flat_map(Result::unwrap).collect();
+    ended.extend(store.of_user(user, at(0)).await.unwrap().iter().map(|live| live.id));
+    assert_eq!(store.of_user(user, at(0)).await.unwrap().len(), 3);
+    ended.sort_unstable();
+    assert_eq!(ended, (70..82).map(SessionId).collect::<Vec<_>>());
 }
 
 async fn ending(store: &dyn SessionStore) {
@@ -150,6 +176,7 @@ async fn ending(store: &dyn SessionStore) {
     assert_eq!(since.len(), 2, "at most as many as asked for");
     assert!(!since.contains(&SessionId(50)), "the latest first");
     assert_eq!(store.ended_since(at(200_000), 100).await.unwrap().len(), 3);
+    assert_eq!(store.ended_since(at(200_000), 0).await.unwrap(), []);
     assert_eq!(store.end_others(user, None, at(200_003)).await.unwrap(), [SessionId(51)]);
 }
 
@@ -158,6 +185,7 @@ async fn forgetting(store: &dyn SessionStore) {
     store.create(session(60, user, 300_000), token(1), MANY).await.unwrap();
     let rotated = store.rotate(rotation(60, 1, 2, Some("a"), 300_001)).await.unwrap();
     assert!(matches!(rotated, Rotated::Moved(_)));
+    assert_eq!(store.forget(at(200_001), at(0), 0).await.unwrap(), 0);
     assert_eq!(store.forget(at(200_001), at(0), 1).await.unwrap(), 1, "at most as many");
     while store.forget(at(400_000), at(200_000), 100).await.unwrap() > 0 {}
     assert_eq!(store.ended_since(at(0), 1_000).await.unwrap(), []);

@@ -42,6 +42,8 @@ async fn creating(store: &dyn UserStore) {
     }
     assert_eq!(store.create(account(9, "ann")).await.unwrap(), Created::UsernameTaken);
     assert_eq!(store.create(account(1, "cyd")).await.unwrap(), Created::IdTaken);
+    let both = store.create(account(1, "bob")).await.unwrap();
+    assert_eq!(both, Created::UsernameTaken, "another id would not help");
     assert_eq!(store.by_id(UserId(9)).await.unwrap(), None);
 }
 
@@ -71,15 +73,26 @@ async fn changing(store: &dyn UserStore) {
     assert_eq!(store.by_id(id).await.unwrap().unwrap().profile, first);
     let same = store.update_profile(id, change).await.unwrap();
     assert_eq!(same, Updated::Done(first), "a change that changes nothing keeps the version");
+    // What people write is never taken for what a database calls by such names.
+    for text in ["$bot", "$$ROOT", "'; DROP TABLE users; --", "{$ne: 1}"] {
+        let name = DisplayName::parse(text).unwrap();
+        let change = ProfileChange { display_name: Some(name), ..ProfileChange::default() };
+        let Updated::Done(written) = store.update_profile(id, change.clone()).await.unwrap() else {
+            panic!("not updated")
+        };
+        assert_eq!(written.user.display_name.as_str(), text);
+        let again = store.update_profile(id, change).await.unwrap();
+        assert_eq!(again, Updated::Done(written), "the same again");
+    }
     let clear = ProfileChange { avatar_url: Some(None), ..ProfileChange::default() };
     let Updated::Done(cleared) = store.update_profile(id, clear).await.unwrap() else {
         panic!("not updated")
     };
-    assert_eq!((cleared.version, cleared.user.avatar_url), (3, None));
+    assert_eq!((cleared.version, cleared.user.avatar_url), (7, None));
     assert_eq!(store.update_profile(id, rename("bob")).await.unwrap(), Updated::UsernameTaken);
     assert_eq!(store.update_profile(UserId(7), rename("x7")).await.unwrap(), Updated::NotFound);
     let renamed = store.update_profile(id, rename("ann2")).await.unwrap();
-    assert!(matches!(renamed, Updated::Done(p) if p.version == 4));
+    assert!(matches!(renamed, Updated::Done(p) if p.version == 8));
     assert_eq!(store.by_username(&name("ann")).await.unwrap(), None);
     assert_eq!(store.create(account(3, "ann")).await.unwrap(), Created::Done, "the name is free");
 }
@@ -107,6 +120,7 @@ async fn administering(store: &dyn UserStore) {
     assert!(!store.set_disabled(UserId(7), true).await.unwrap());
     let now = store.by_id(id).await.unwrap().unwrap();
     assert_eq!((now.password_hash.as_deref(), now.disabled), (Some("newest"), true));
+    assert_eq!(store.list(None, 0).await.unwrap(), []);
     let mut all = Vec::new();
     while let Ok(page) = store.list(all.last().copied(), 2).await
         && !page.is_empty()

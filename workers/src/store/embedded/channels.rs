@@ -295,4 +295,16 @@ mod tests {
         let two = EmbeddedChannels::open(directory.path()).unwrap();
         suite::races(&one, &two).await;
     }
+
+    #[tokio::test]
+    async fn as_many_members_as_may_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedChannels::open(directory.path()).unwrap();
+        let fill = "INSERT INTO conversations VALUES (77);
+                    INSERT INTO channels VALUES (77, 'full', 1, 10000, 10000, NULL);
+                    WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10000)
+                    INSERT INTO channel_members SELECT 77, n, n, n FROM n;";
+        store.db.write(move |tx| Ok(tx.execute_batch(fill)?)).await.unwrap();
+        suite::large(&store, ConversationId(77)).await;
+    }
 }

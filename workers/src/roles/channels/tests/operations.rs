@@ -21,9 +21,7 @@ fn ids<const N: usize>(users: [u64; N]) -> Vec<UserId> {
     users.map(UserId).to_vec()
 }
 
-#[tokio::test]
-async fn a_created_channel_shows_with_the_creator_as_its_first_entry() {
-    let world = World::new().await;
+async fn a_created_channel_shows_with_the_creator_as_its_first_entry(world: World) {
     let worker = world.worker().await;
     let channel = world.create(ANN, " Tea ").await;
     assert_eq!((channel.name.as_str(), channel.owner_id), ("Tea", UserId(ANN)));
@@ -47,9 +45,7 @@ async fn a_created_channel_shows_with_the_creator_as_its_first_entry() {
     assert_eq!(world.notices(ANN).await, [notice]);
 }
 
-#[tokio::test]
-async fn a_repeated_nonce_is_the_same_channel_also_after_a_restart() {
-    let world = World::new().await;
+async fn a_repeated_nonce_is_the_same_channel_also_after_a_restart(world: World) {
     let worker = world.worker().await;
     let first = world.create_with(ANN, "n").await;
     assert_eq!(world.create_with(ANN, "n").await, first);
@@ -61,9 +57,7 @@ async fn a_repeated_nonce_is_the_same_channel_also_after_a_restart() {
     assert_eq!(world.list(ANN).await.len(), 2);
 }
 
-#[tokio::test]
-async fn members_come_once_and_go() {
-    let world = World::new().await;
+async fn members_come_once_and_go(world: World) {
     let _worker = world.worker().await;
     let id = world.create(ANN, "tea").await.id;
     assert_eq!(world.get(BOB, id).await, Err(Code::NotFound));
@@ -97,9 +91,7 @@ async fn members_come_once_and_go() {
     assert_eq!(kinds, [add, add, remove, add, remove]);
 }
 
-#[tokio::test]
-async fn only_the_creator_renames_and_deletes() {
-    let world = World::new().await;
+async fn only_the_creator_renames_and_deletes(world: World) {
     let _worker = world.worker().await;
     let id = world.create(ANN, "tea").await.id;
     world.add(ANN, id, "u12").await.unwrap();
@@ -125,9 +117,7 @@ async fn only_the_creator_renames_and_deletes() {
     assert_eq!(kinds, [add, add, update, EntryKind::ChannelDelete]);
 }
 
-#[tokio::test]
-async fn a_repeated_deletion_request_is_answered_as_the_first() {
-    let world = World::new().await;
+async fn a_repeated_deletion_request_is_answered_as_the_first(world: World) {
     let _worker = world.worker().await;
     let id = world.create(ANN, "tea").await.id;
     for _ in 0..2 {
@@ -141,9 +131,7 @@ async fn a_repeated_deletion_request_is_answered_as_the_first() {
     assert_eq!(world.entries(id).await.len(), 2);
 }
 
-#[tokio::test]
-async fn a_dm_is_the_same_whoever_opens_it() {
-    let world = World::new().await;
+async fn a_dm_is_the_same_whoever_opens_it(world: World) {
     let worker = world.worker().await;
     assert_eq!(world.open_dm(ANN, "u11").await, Err(Code::BadRequest));
     assert_eq!(world.open_dm(ANN, "nobody").await, Err(Code::NotFound));
@@ -170,9 +158,7 @@ async fn a_dm_is_the_same_whoever_opens_it() {
     assert_eq!(world.notices(BOB).await, [notice]);
 }
 
-#[tokio::test]
-async fn the_audience_is_the_channels_and_the_dm_partners() {
-    let world = World::new().await;
+async fn the_audience_is_the_channels_and_the_dm_partners(world: World) {
     let _worker = world.worker().await;
     let channel = world.create(ANN, "tea").await.id;
     let other = world.create(CYD, "not hers").await.id;
@@ -183,9 +169,7 @@ async fn the_audience_is_the_channels_and_the_dm_partners() {
     assert_ne!(other, channel);
 }
 
-#[tokio::test]
-async fn what_does_not_exist_is_not_found_and_nobody_is_unauthorized() {
-    let world = World::new().await;
+async fn what_does_not_exist_is_not_found_and_nobody_is_unauthorized(world: World) {
     let _worker = world.worker().await;
     for id in [0, 1, u64::MAX].map(ConversationId) {
         assert_eq!(world.get(ANN, id).await, Err(Code::NotFound));
@@ -204,9 +188,7 @@ async fn what_does_not_exist_is_not_found_and_nobody_is_unauthorized() {
     assert_eq!(code(answer), Err(Code::Unauthorized));
 }
 
-#[tokio::test]
-async fn concurrent_changes_on_two_workers_are_serialized_not_refused() {
-    let world = World::new().await;
+async fn concurrent_changes_on_two_workers_are_serialized_not_refused(world: World) {
     let _workers = [world.worker().await, world.worker().await];
     let id = world.create(ANN, "tea").await.id;
     let users: Vec<u64> = (100..150).collect();
@@ -229,4 +211,16 @@ async fn concurrent_changes_on_two_workers_are_serialized_not_refused() {
         .map(|c| c.id)
         .collect();
     assert_eq!(channels.len(), 1, "one nonce at the same moment on two workers");
+}
+
+on_every_store! {
+    a_created_channel_shows_with_the_creator_as_its_first_entry,
+    a_repeated_nonce_is_the_same_channel_also_after_a_restart,
+    members_come_once_and_go,
+    only_the_creator_renames_and_deletes,
+    a_repeated_deletion_request_is_answered_as_the_first,
+    a_dm_is_the_same_whoever_opens_it,
+    the_audience_is_the_channels_and_the_dm_partners,
+    what_does_not_exist_is_not_found_and_nobody_is_unauthorized,
+    concurrent_changes_on_two_workers_are_serialized_not_refused,
 }

@@ -62,12 +62,10 @@ async fn check(world: &World, store: &dyn ChannelStore, id: ConversationId) -> u
     entries.len()
 }
 
-#[tokio::test]
-async fn the_document_is_the_replay_of_its_log() {
+async fn the_document_is_the_replay_of_its_log(world: World) {
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);
-    let world = World::new().await;
     let lasting = world.worker().await;
     let mut passing = world.worker().await;
     let mut channels = Vec::new();
@@ -94,4 +92,8 @@ async fn the_document_is_the_replay_of_its_log() {
         entries += check(&world, &*lasting.store, id).await;
     }
     assert!(entries > 40, "only {entries} entries: the requests did too little");
+}
+
+on_every_store! {
+    the_document_is_the_replay_of_its_log,
 }

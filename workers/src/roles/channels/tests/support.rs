@@ -31,6 +31,8 @@ use tokio::task::JoinHandle;
 
 use crate::roles::channels::{Channels, ChannelsSettings, offer};
 use crate::store::channels::ChannelStore;
+use crate::store::cluster::channels::Channels as MongoChannels;
+use crate::store::cluster::mongodb::Mongo;
 use crate::store::embedded::channels::EmbeddedChannels;
 pub(super) use crate::testing::eventually;
 use crate::testing::{NatsServer, PATIENCE};
@@ -56,6 +58,8 @@ pub(super) struct World {
     setup: Bus,
     _profiles: JoinHandle<bool>,
     server: NatsServer,
+    /// Where the store is; none: embedded, beside the server.
+    mongo: Option<Mongo>,
 }
 
 /// A running channels role with a handle of its own on the one store.
@@ -74,7 +78,15 @@ impl Worker {
 }
 
 impl World {
-    pub(super) async fn new() -> Self {
+    pub(super) async fn embedded() -> Self {
+        Self::new(None).await
+    }
+
+    pub(super) async fn mongodb(mongo: Mongo) -> Self {
+        Self::new(Some(mongo)).await
+    }
+
+    async fn new(mongo: Option<Mongo>) -> Self {
         let server = NatsServer::start().await;
         let setup = server.connect(BusUser::Setup).await;
         for index in layout().all() {
@@ -95,12 +107,16 @@ impl World {
             setup,
             _profiles: tokio::spawn(host.run(Shutdown::new())),
             server,
+            mongo,
         }
     }
 
     /// The store, without a worker.
     pub(super) fn store(&self) -> Arc<dyn ChannelStore> {
-        Arc::new(EmbeddedChannels::open(self.server.directory.path()).unwrap())
+        match &self.mongo {
+            Some(mongo) => Arc::new(MongoChannels(mongo.another())),
+            None => Arc::new(EmbeddedChannels::open(self.server.directory.path()).unwrap()),
+        }
     }
 
     pub(super) async fn worker(&self) -> Worker {

@@ -20,6 +20,17 @@ pub(super) fn batch(
     entries: &[Entry],
     floor: u64,
 ) -> Result<(), StoreError> {
+    rows(tx, entries)?;
+    tx.prepare_cached(
+        "INSERT INTO floors (stream, seq) VALUES (?1, ?2)
+         ON CONFLICT (stream) DO UPDATE SET seq = max(seq, excluded.seq)",
+    )?
+    .execute(params![stream.0, to_sql(floor)])?;
+    Ok(())
+}
+
+/// Writes valid entries.
+pub(super) fn rows(tx: &Transaction<'_>, entries: &[Entry]) -> Result<(), StoreError> {
     for entry in entries {
         keep(tx, entry)?;
         match &entry.body {
@@ -35,11 +46,6 @@ pub(super) fn batch(
             remember(tx, entry.body.conversation(), event)?;
         }
     }
-    tx.prepare_cached(
-        "INSERT INTO floors (stream, seq) VALUES (?1, ?2)
-         ON CONFLICT (stream) DO UPDATE SET seq = max(seq, excluded.seq)",
-    )?
-    .execute(params![stream.0, to_sql(floor)])?;
     Ok(())
 }
 

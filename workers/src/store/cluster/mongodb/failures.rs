@@ -1,0 +1,82 @@
+//! What the driver's failures mean to a store.
+//!
+//! Invariant: what is shown of a failure names codes and servers, never what documents or commands
+//! held: servers repeat both in their messages.
+
+use mongodb::error::{Error, ErrorKind, WriteFailure};
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// A second document with a unique key.
+const DUPLICATE_KEY: i32 = 11_000;
+
+/// What a stored value that its own rules refuse means.
+pub(crate) fn corrupt(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, why)
+}
+
+/// Others were faster each time an operation was tried.
+pub(crate) fn kept_changing() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "MongoDB: others kept changing the document")
+}
+
+/// The unique index that a write met, if that is why it failed. Only the message tells: of refused
+/// insertions the driver keeps nothing else.
+pub(crate) fn duplicate_key(error: &Error) -> Option<&str> {
+    let (code, message) = refusal(error)?;
+    // As in "E11000 duplicate key error collection: natter.users index: username dup key: { ... }".
+    let (_, index) = message.split_once(" index: ").filter(|_| code == DUPLICATE_KEY)?;
+    index.split_once(' ').map(|(name, _)| name)
+}
+
+/// The code and the message of what the server refused.
+fn refusal(error: &Error) -> Option<(i32, &str)> {
+    match &*error.kind {
+        ErrorKind::Command(refused) => Some((refused.code, &refused.message)),
+        ErrorKind::Write(WriteFailure::WriteError(refused)) => {
+            Some((refused.code, &refused.message))
+        }
+        _ => None,
+    }
+}
+
+impl From<Error> for StoreError {
+    /// All but two kinds come down to this: a server, a connection or a primary was not there, or
+    /// not in time.
+    fn from(error: Error) -> Self {
+        let kind = match &*error.kind {
+            ErrorKind::BsonDeserialization(_)
+            | ErrorKind::BsonSerialization(_)
+            | ErrorKind::Bson(_)
+            | ErrorKind::InvalidResponse { .. } => StoreErrorKind::Corrupt,
+            _ if refusal(&error).is_some_and(|(code, _)| code == DUPLICATE_KEY) => {
+                StoreErrorKind::Conflict
+            }
+            _ => StoreErrorKind::Unavailable,
+        };
+        Self::new(kind, format!("MongoDB: {}", describe(&error)))
+    }
+}
+
+fn describe(error: &Error) -> String {
+    match &*error.kind {
+        ErrorKind::Command(refused) => {
+            format!("command refused: {} ({})", refused.code, refused.code_name)
+        }
+        ErrorKind::Write(WriteFailure::WriteError(refused)) => {
+            format!("write refused: {}", refused.code)
+        }
+        ErrorKind::Write(WriteFailure::WriteConcernError(refused)) => {
+            format!("write not confirmed: {} ({})", refused.code, refused.code_name)
+        }
+        ErrorKind::BsonDeserialization(e)
+        | ErrorKind::BsonSerialization(e)
+        | ErrorKind::Bson(e) => {
+            let key = e.key.as_deref().unwrap_or_default();
+            format!("a document is not what it should be: {} {key}", e.kind)
+        }
+        ErrorKind::InvalidResponse { .. } => "a document is not what it should be".to_owned(),
+        ErrorKind::InsertMany(_) | ErrorKind::BulkWrite(_) => "several writes failed".to_owned(),
+        other => other.to_string(),
+    }
+}
