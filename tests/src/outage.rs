@@ -106,10 +106,17 @@ pub async fn run(options: Options) -> Outcome<bool> {
     let old = Arc::new(Old::write(&platform.edges, options.old).await.during("old messages")?);
     let mut verdicts = Vec::new();
     for &store in &stores {
-        let report = Box::pin(outage(&options, &platform, old.clone(), store)).await;
-        let report = report.during(store)?;
-        println!("{report}");
-        verdicts.push((store, report.good()));
+        let good = match Box::pin(outage(&options, &platform, old.clone(), store)).await {
+            Ok(report) => {
+                println!("{report}");
+                report.good()
+            }
+            Err(failure) => {
+                println!("{store}: FAILED: {failure}");
+                false
+            }
+        };
+        verdicts.push((store, good));
     }
     let word = |good: bool| if good { "GOOD" } else { "FAILED" };
     let words = verdicts.iter().map(|&(store, good)| format!("{store} {}", word(good)));

@@ -5,6 +5,7 @@
 //! from the platform once all stores are back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
@@ -19,6 +20,8 @@ use crate::{Context as _, Outcome};
 
 /// Conversations fetched at the same time.
 const AT_ONCE: usize = 4;
+/// How long a question of the comparison is repeated: what people saw has been noted already.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// All differences.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +95,7 @@ fn places(scene: &Scene) -> Vec<(u64, Api)> {
     let all = channels.iter().map(|(&id, channel)| (id, scene.owner(channel.owner).clone()));
     let mut all: Vec<_> = all.chain([(scene.old.conversation, scene.keeper.clone())]).collect();
     for (turn, (_, api)) in all.iter_mut().enumerate() {
-        *api = api.at(&scene.edges[turn % scene.edges.len()]);
+        *api = api.at(&scene.edges[turn % scene.edges.len()]).patient(&scene.edges, PATIENCE);
     }
     all
 }

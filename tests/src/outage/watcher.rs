@@ -53,7 +53,7 @@ pub struct Watcher {
     sent: HashMap<String, Instant>,
     cursors: Cursors,
     record: Record,
-    connected: mpsc::Sender<()>,
+    connected: Option<mpsc::Sender<()>>,
 }
 
 impl Watcher {
@@ -72,7 +72,7 @@ impl Watcher {
             sent: HashMap::new(),
             cursors: Cursors::default(),
             record: Record::default(),
-            connected,
+            connected: Some(connected),
         }
     }
 
@@ -98,7 +98,10 @@ impl Watcher {
                 continue;
             };
             (in_vain, backoff) = (0, Backoff::default());
-            let _ = self.connected.try_send(());
+            if let Some(connected) = self.connected.take() {
+                // There is room for everybody; whoever counts has not gone before the last.
+                let _ = connected.try_send(());
+            }
             let end = self.serve(&mut session, edge).await?;
             self.tell_violations(&mut session);
             self.cursors = session.abandon();
