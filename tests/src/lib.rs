@@ -13,6 +13,7 @@ pub mod locate;
 pub mod measure;
 pub mod model;
 pub mod nats;
+pub mod outage;
 pub mod process;
 pub mod replay;
 pub mod stack;
