@@ -1,9 +1,11 @@
 //! Whether somebody may: first from what this edge knows of its connected users, else by asking.
 //!
 //! Invariant: a "no" is never answered from this edge's knowledge alone, for it may not have heard
-//! yet; a "yes" may be, because the log's order has the last word on what it lets in.
+//! yet; a "yes" may be, because the log's order has the last word on what it lets in. For reads it
+//! is only while the channels role does not answer: the list here follows the log, so it lags what
+//! was committed by as long as an entry is on its way.
 
-use bus_schema::error::Failure;
+use bus_schema::error::{Code, Failure};
 use bus_schema::ids::{ConversationId, UserId};
 use bus_schema::ops::channels::{Access, ChannelRequest, Listed};
 use bus_schema::runtime::call::Call;
@@ -11,7 +13,8 @@ use bus_schema::runtime::call::Call;
 use crate::state::Edge;
 
 impl Edge {
-    /// A conversation of this user, asked of the channels role: for requests that read.
+    /// A conversation of this user, asked of the channels role: for requests that read. Of those
+    /// who are connected here also while it does not answer.
     pub(crate) async fn access(
         &self,
         user: UserId,
@@ -19,7 +22,11 @@ impl Edge {
         request_id: &str,
     ) -> Result<Listed, Failure> {
         let call = Call::asserted(user).request_id(request_id);
-        self.bus.call::<Access>(&call, &ChannelRequest { id }).await
+        let asked = self.bus.call::<Access>(&call, &ChannelRequest { id }).await;
+        asked.or_else(|failure| match failure.code {
+            Code::Unavailable | Code::Timeout => self.listed(user, id).ok_or(failure),
+            _ => Err(failure),
+        })
     }
 
     /// A conversation of this user, from this edge's list where it is there: for sending.
@@ -29,9 +36,13 @@ impl Edge {
         id: ConversationId,
         request_id: &str,
     ) -> Result<Listed, Failure> {
-        match self.hub.find_user(user).and_then(|handle| handle.listed(id)) {
+        match self.listed(user, id) {
             Some(listed) => Ok(listed),
             None => self.access(user, id, request_id).await,
         }
+    }
+
+    fn listed(&self, user: UserId, id: ConversationId) -> Option<Listed> {
+        self.hub.find_user(user)?.listed(id)
     }
 }

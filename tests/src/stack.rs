@@ -157,6 +157,14 @@ impl Stack {
             .try_for_each(Process::must_run)
     }
 
+    /// What a process shows to its operators at `/metrics`.
+    pub async fn metrics(&self, name: &str) -> Outcome<String> {
+        let member = &self.members[self.index(name)?];
+        let admin = member.ready.first().during("every process has an admin address")?;
+        let answer = self.http.get(format!("{admin}/metrics")).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
     /// How much every process has written so far.
     pub fn marks(&self) -> Vec<u64> {
         self.logs().map(|(_, log)| log.length()).collect()

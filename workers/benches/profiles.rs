@@ -1,13 +1,13 @@
 //! `svc.profiles.get` of 100 cached ids, through real servers, against its parts alone in the same run.
 //!
-//! Needs a nats-server, as the tests do, and a Redis, named in `NATTER_TEST_REDIS` or started by
-//! `./deploy/services up`. The kinds of request take turns, so that whatever else the machine does
+//! `cargo bench -p natter-workers --bench profiles`, with a Redis named in `NATTER_TEST_REDIS` or
+//! started by `./deploy/services up redis`. The kinds of request take turns, so that whatever else the machine does
 //! meets them all.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a program to measure")]
+#![expect(clippy::unwrap_used, reason = "a benchmark")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+mod common;
+
 use std::time::{Duration, Instant};
 
 use bus_schema::events::User;
@@ -25,6 +25,8 @@ use natter_workers::roles::{auth, profiles};
 use natter_workers::store::Stores;
 use natter_workers::store::cluster::redis::RedisSettings;
 
+use self::common::{Nats, percentile};
+
 /// Ids of one request.
 const IDS: u64 = 100;
 /// Requests of each kind: some first that do not count, so that everything is warm.
@@ -32,44 +34,21 @@ const WARM: usize = 500;
 const ROUNDS: usize = 5_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server, killed when dropped.
-struct Nats {
-    process: Child,
-    settings: BusSettings,
+/// A bus of its own, and where its stores are.
+struct World {
+    nats: Nats,
     directory: tempfile::TempDir,
 }
 
-impl Drop for Nats {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Nats {
+impl World {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let here = directory.path().to_str().unwrap();
-        let process = Command::new(nats_server())
-            .args(["-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", here])
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nats-server starts");
-        let ports = directory.path().join(format!("nats-server_{}.ports", process.id()));
-        let began = Instant::now();
-        let url = loop {
-            assert!(began.elapsed() < PATIENCE, "nats-server does not listen");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            let Ok(text) = std::fs::read(&ports) else { continue };
-            let Ok(ports) = serde_json::from_slice::<serde_json::Value>(&text) else { continue };
-            break ports["nats"][0].as_str().expect("a port").to_owned();
-        };
-        let settings = BusSettings { url, ..BusSettings::default() };
-        Self { process, settings, directory }
+        Self { nats: Nats::start(directory.path()).await, directory }
     }
 
     async fn connect(&self, user: BusUser) -> Bus {
-        Bus::connect(&self.settings, user).await.unwrap()
+        let settings = BusSettings { url: self.nats.url.clone(), ..BusSettings::default() };
+        Bus::connect(&settings, user).await.unwrap()
     }
 
     /// Starts the profiles role on these stores, and a connection to ask it through.
@@ -92,40 +71,19 @@ async fn until_serving(bus: &Bus) {
     }
 }
 
-fn nats_server() -> PathBuf {
-    if let Some(given) = std::env::var_os("NATTER_NATS_SERVER") {
-        return given.into();
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|d| d.join("nats-server")).find(|p| p.is_file());
-    found.expect("no nats-server: put one on PATH or name it in NATTER_NATS_SERVER")
-}
-
-fn redis_url() -> String {
-    std::env::var("NATTER_TEST_REDIS").ok().or_else(running_redis).expect(
-        "no Redis to measure with: run `./deploy/services up`, or name one in NATTER_TEST_REDIS",
-    )
-}
-
-fn running_redis() -> Option<String> {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../.natter/services/services.json");
-    let said = std::fs::read(Path::new(file)).ok()?;
-    let said: serde_json::Value = serde_json::from_slice(&said).ok()?;
-    said["redis"]["url"].as_str().map(str::to_owned)
-}
-
 /// Makes the accounts, as people do.
-async fn register(nats: &Nats, stores: &Stores, shutdown: &Shutdown) -> Vec<UserId> {
+async fn register(world: &World, stores: &Stores, shutdown: &Shutdown) -> Vec<UserId> {
     let settings = auth::AuthSettings {
         argon2_memory_kib: 64,
         limits_per_address: false,
         ..auth::AuthSettings::default()
     };
-    let (bus, stores, stop) = (nats.connect(BusUser::Auth).await, stores.clone(), shutdown.clone());
+    let (bus, stores, stop) =
+        (world.connect(BusUser::Auth).await, stores.clone(), shutdown.clone());
     let serving = bus.clone();
     tokio::spawn(async move { auth::run(bus, stores, &settings, stop).await.unwrap() });
     until_serving(&serving).await;
-    let edge = nats.connect(BusUser::Edge).await;
+    let edge = world.connect(BusUser::Edge).await;
     let mut ids = Vec::new();
     for n in 0..IDS {
         let request = RegisterRequest {
@@ -142,8 +100,8 @@ async fn register(nats: &Nats, stores: &Stores, shutdown: &Shutdown) -> Vec<User
 }
 
 /// A request answered with the same bytes each time: what NATS alone takes.
-async fn echo(nats: &Nats, answer: Vec<u8>) -> async_nats::Client {
-    let client = async_nats::connect(&nats.settings.url).await.unwrap();
+async fn echo(world: &World, answer: Vec<u8>) -> async_nats::Client {
+    let client = async_nats::connect(&world.nats.url).await.unwrap();
     let mut asked = client.subscribe("echo").await.unwrap();
     client.flush().await.unwrap();
     let answer = bytes::Bytes::from(answer);
@@ -152,7 +110,7 @@ async fn echo(nats: &Nats, answer: Vec<u8>) -> async_nats::Client {
             client.publish(request.reply.unwrap(), answer.clone()).await.unwrap();
         }
     });
-    async_nats::connect(&nats.settings.url).await.unwrap()
+    async_nats::connect(&world.nats.url).await.unwrap()
 }
 
 /// The times of one kind of request.
@@ -171,21 +129,12 @@ impl Kind {
     }
 
     fn at(&self, part: f64) -> f64 {
-        let mut counted = self.1[WARM..].to_vec();
-        counted.sort_unstable();
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a position in a short list"
-        )]
-        let position = ((counted.len() - 1) as f64 * part) as usize;
-        counted[position].as_secs_f64() * 1e6
+        percentile(&mut self.1[WARM..].to_vec(), part).as_secs_f64() * 1e6
     }
 }
 
-/// The parts of a measurement that outlive its rounds.
-struct World {
+/// What is asked.
+struct Asked {
     ids: Vec<UserId>,
     with_redis: Bus,
     in_process: Bus,
@@ -203,7 +152,7 @@ async fn mget(redis: &redis::aio::MultiplexedConnection, keys: &[String]) -> Vec
     redis::cmd("MGET").arg(keys).query_async(&mut redis.clone()).await.unwrap()
 }
 
-async fn rounds(world: &World, question: &bytes::Bytes) -> [Kind; 6] {
+async fn rounds(asked: &Asked, question: &bytes::Bytes) -> [Kind; 6] {
     let [mut bare, mut redis, mut memory, mut nats, mut decode, mut encode] = [
         "bare MGET of 100 keys",
         "svc.profiles.get, Redis",
@@ -214,13 +163,13 @@ async fn rounds(world: &World, question: &bytes::Bytes) -> [Kind; 6] {
     ]
     .map(Kind::new);
     for _ in 0..WARM + ROUNDS {
-        let values = bare.time(mget(&world.redis, &world.keys)).await;
+        let values = bare.time(mget(&asked.redis, &asked.keys)).await;
         assert!(values.iter().all(Option::is_some), "all are cached");
-        let users = redis.time(ask(&world.with_redis, &world.ids)).await.users;
-        assert_eq!(users.len(), world.ids.len());
-        let users = memory.time(ask(&world.in_process, &world.ids)).await.users;
-        assert_eq!(users.len(), world.ids.len());
-        nats.time(world.echo.request("echo", question.clone())).await.unwrap();
+        let users = redis.time(ask(&asked.with_redis, &asked.ids)).await.users;
+        assert_eq!(users.len(), asked.ids.len());
+        let users = memory.time(ask(&asked.in_process, &asked.ids)).await.users;
+        assert_eq!(users.len(), asked.ids.len());
+        nats.time(asked.echo.request("echo", question.clone())).await.unwrap();
         let json = encode.time(async { serde_json::to_vec(&users).unwrap() }).await;
         decode.time(async { serde_json::from_slice::<Vec<User>>(&json).unwrap() }).await;
     }
@@ -229,13 +178,16 @@ async fn rounds(world: &World, question: &bytes::Bytes) -> [Kind; 6] {
 
 #[tokio::main]
 async fn main() {
-    let (one, other) = (Nats::start().await, Nats::start().await);
+    let (one, other) = (World::start().await, World::start().await);
     let shutdown = Shutdown::new();
     let stores = Stores::embedded(&one.directory.path().join("store")).await.unwrap();
     let ids = register(&one, &stores, &shutdown).await;
     let prefix = format!("natter_bench_{:016x}:", rand::random::<u64>());
-    let settings =
-        RedisSettings { url: redis_url(), key_prefix: prefix.clone(), ..RedisSettings::default() };
+    let settings = RedisSettings {
+        url: common::redis(),
+        key_prefix: prefix.clone(),
+        ..RedisSettings::default()
+    };
     let cached = stores.clone().with_profiles_in(&settings).unwrap();
     let with_redis = one.profiles(cached, &shutdown).await;
     let in_process = other.profiles(stores, &shutdown).await;
@@ -251,8 +203,8 @@ async fn main() {
     let question = serde_json::to_vec(&GetProfilesRequest { ids: ids.clone() }).unwrap();
     println!("question {} bytes, answer {} bytes; {ROUNDS} rounds", question.len(), answer.len());
     let echo = echo(&one, answer).await;
-    let world = World { ids, with_redis, in_process, echo, redis, keys };
-    let kinds = rounds(&world, &question.into()).await;
+    let asked = Asked { ids, with_redis, in_process, echo, redis, keys };
+    let kinds = rounds(&asked, &question.into()).await;
     for kind in &kinds {
         let to = |part| kind.at(part) / kinds[0].at(part);
         println!(

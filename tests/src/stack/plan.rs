@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::Member;
 use crate::process::Log;
+use crate::stores::Stores;
 use crate::{Outcome, locate};
 
 /// Every role of the workers.
@@ -45,6 +46,12 @@ impl Plan {
     /// One setting for all workers and edges; the last of a name counts.
     pub fn setting(mut self, section: &str, key: &str, value: &str) -> Self {
         self.settings.push((format!("NATTER_{section}__{key}"), value.to_owned()));
+        self
+    }
+
+    /// Everything in Cassandra, MongoDB and Redis.
+    pub fn cluster(mut self, stores: &Stores) -> Self {
+        self.settings.extend(stores.settings());
         self
     }
 

@@ -1,4 +1,4 @@
-//! What the benchmarks share: where Cassandra is, sizes from the command line, entries to write.
+//! What the benchmarks share: where the servers are, sizes from the command line, entries to write.
 
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
@@ -20,6 +20,7 @@ pub(crate) fn argument(name: &str, default: u64) -> u64 {
 
 /// Settings for a keyspace of its own.
 pub(crate) fn cassandra(trace: bool) -> CassandraSettings {
+    let running = || running("cassandra");
     let url = std::env::var("NATTER_TEST_CASSANDRA").ok().or_else(running).expect(
         "no Cassandra: run `./deploy/services up cassandra`, or name one in NATTER_TEST_CASSANDRA",
     );
@@ -34,11 +35,20 @@ pub(crate) fn cassandra(trace: bool) -> CassandraSettings {
     }
 }
 
-fn running() -> Option<String> {
+/// Where Redis is.
+pub(crate) fn redis() -> String {
+    let running = || running("redis");
+    std::env::var("NATTER_TEST_REDIS")
+        .ok()
+        .or_else(running)
+        .expect("no Redis: run `./deploy/services up redis`, or name one in NATTER_TEST_REDIS")
+}
+
+fn running(name: &str) -> Option<String> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../.natter/services/services.json");
     let said: serde_json::Value =
         serde_json::from_slice(&std::fs::read(Path::new(file)).ok()?).ok()?;
-    said["cassandra"]["url"].as_str().map(str::to_owned)
+    said[name]["url"].as_str().map(str::to_owned)
 }
 
 /// A nats-server of its own, without users, killed when dropped.

@@ -8,7 +8,10 @@
 //!
 //! Leaves out judging (that is [`bus_schema::verdict`]) and what the log still holds.
 
+mod bounds;
 mod kinds;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bus_schema::entry::Entry;
@@ -18,6 +21,7 @@ use bus_schema::text::{Content, Nonce};
 use bus_schema::timestamp::Timestamp;
 use bus_schema::verdict::MembershipEvent;
 
+pub(crate) use self::bounds::{after, before};
 pub(crate) use self::kinds::{kind_number, kind_numbered};
 use super::StoreError;
 
@@ -228,6 +232,14 @@ pub trait HistoryStore: Send + Sync + 'static {
         floor: u64,
     ) -> Result<(), StoreError>;
 
+    /// Writes valid entries without raising the floor: several such writes may be under way at once,
+    /// and the floor follows, by [`Self::write_batch`], when all of them up to there are done.
+    async fn write_rows(
+        &self,
+        stream: StreamIndex,
+        entries: Arc<[Entry]>,
+    ) -> Result<(), StoreError>;
+
     /// What is needed to judge, in the order asked.
     async fn precedents(
         &self,
@@ -264,33 +276,4 @@ pub trait HistoryStore: Send + Sync + 'static {
         conversation: ConversationId,
         id: EntryId,
     ) -> Result<Marker, StoreError>;
-}
-
-/// The sequences of `stream` whose entries come after `id` are those above the result.
-pub(crate) const fn after(id: EntryId, stream: StreamIndex) -> u64 {
-    if id.stream().0 < stream.0 { id.sequence().saturating_sub(1) } else { id.sequence() }
-}
-
-/// The sequences of `stream` whose entries come before `id` are those below the result.
-pub(crate) const fn before(id: EntryId, stream: StreamIndex) -> u64 {
-    if id.stream().0 > stream.0 { id.sequence() + 1 } else { id.sequence() }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn bounds_are_exclusive_whatever_stream_an_id_names(
-            id in 0u64..10_000, seq in 1u64..10, stream in 0u16..1024,
-        ) {
-            let (id, stream) = (EntryId(id), StreamIndex(stream));
-            let entry = EntryId::new(seq, stream);
-            prop_assert_eq!(entry > id, seq > after(id, stream));
-            prop_assert_eq!(entry < id, seq < before(id, stream));
-        }
-    }
 }

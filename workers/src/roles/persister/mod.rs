@@ -45,8 +45,8 @@ pub struct PersisterSettings {
     pub batch_bytes: usize,
     /// Milliseconds to gather a write after its first entry.
     pub batch_wait_ms: u64,
-    /// Batches of a stream that are judged while another is written.
-    pub batches_ahead: usize,
+    /// Batches of a stream that are written at once.
+    pub batches_at_once: usize,
     /// Members of all conversations of a stream whose membership is kept in memory.
     pub members: usize,
     /// Messages of a stream that are remembered for edits and deletions to come.
@@ -67,7 +67,7 @@ impl Default for PersisterSettings {
             batch_entries: 1_000,
             batch_bytes: 4 * 1024 * 1024,
             batch_wait_ms: 50,
-            batches_ahead: 2,
+            batches_at_once: 3,
             members: 500_000,
             messages: 20_000,
             lease_renew_ms: 1_000,

@@ -1,8 +1,8 @@
 //! Persisting one stream while its lease is held.
 //!
-//! Invariants: entries are read, kept as dead letters, judged and written in the order of the log.
-//! While a batch is written the next ones are judged, a bounded number of them; a floor rises only
-//! with the batch that was written. A store that fails is waited for, without losing the place; a
+//! Invariants: entries are read, kept as dead letters and judged in the order of the log. A bounded
+//! number of batches is written at once while the next is judged; the floor rises only to the last
+//! batch before which all are written. A store that fails is waited for, without losing the place; a
 //! failure of the log ends the run, and the next begins at the floor that the store holds.
 
 use std::sync::Arc;
@@ -16,8 +16,11 @@ use bus_schema::runtime::log::{Reader, Stored};
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::streams::LogStream;
 use bus_schema::subjects::{self, LogSubject};
+use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::batch::gather;
 use super::judge::Judge;
@@ -39,11 +42,21 @@ pub(super) struct Worker {
 
 /// A batch with its verdicts.
 struct Judged {
-    valid: Vec<Entry>,
+    valid: Arc<[Entry]>,
     /// How many entries it was made of.
     read: usize,
     /// The last of them.
     last: u64,
+}
+
+/// Writes the rows of a batch, however long it takes.
+async fn rows(store: Arc<dyn HistoryStore>, stream: StreamIndex, judged: Judged) -> Judged {
+    let mut patience = Patience::new(stream, "write", judged.last);
+    while let Err(error) = store.write_rows(stream, Arc::clone(&judged.valid)).await {
+        patience.failed(&error).await;
+    }
+    patience.done();
+    judged
 }
 
 impl Worker {
@@ -54,10 +67,10 @@ impl Worker {
             () = held.requested() => return Ok(()),
         };
         let floor = watch::Sender::new(start);
-        let (judged, waiting) = mpsc::channel(self.settings.batches_ahead.max(1));
+        let (judged, waiting) = mpsc::channel(1);
         tokio::select! {
             ended = self.judge(start, &floor, judged) => ended,
-            () = self.write(waiting, &floor) => Ok(()),
+            () = self.write(waiting, &floor) => Err(RoleError::new("writing ended")),
             () = self.announce(&floor) => Ok(()),
             () = self.keep_trimmed(&floor) => Ok(()),
             () = held.requested() => Ok(()),
@@ -115,28 +128,42 @@ impl Worker {
                 }
             }
             patience.done();
-            let valid = judge.valid(entries);
+            let valid = judge.valid(entries).into();
             if judged.send(Judged { valid, read, last }).await.is_err() {
-                return Ok(());
+                return Err(RoleError::new("writing ended"));
             }
         }
     }
 
-    /// Writes batch after batch, each with its floor.
+    /// Writes batches, a few at once, and raises the floor as far as all before it are written.
     async fn write(&self, mut waiting: mpsc::Receiver<Judged>, floor: &watch::Sender<u64>) {
-        while let Some(Judged { valid, read, last }) = waiting.recv().await {
-            let written = valid.len();
-            let mut patience = Patience::new(self.stream, "write", last);
-            loop {
-                match self.store.write_batch(self.stream, valid.clone(), last).await {
-                    Ok(()) => break,
-                    Err(error) => patience.failed(&error).await,
+        let mut under_way = FuturesOrdered::new();
+        loop {
+            let room = under_way.len() < self.settings.batches_at_once.max(1);
+            tokio::select! {
+                Some(judged) = waiting.recv(), if room => {
+                    let rows = rows(Arc::clone(&self.store), self.stream, judged);
+                    // A task of its own: rows are made on another core than verdicts.
+                    under_way.push_back(AbortOnDropHandle::new(tokio::spawn(rows)));
                 }
+                Some(written) = under_way.next() => {
+                    // Only a panic ends a task without its answer; the next run writes again.
+                    let Ok(written) = written else { return };
+                    self.raise(written.last).await;
+                    floor.send_replace(written.last);
+                    self.count(written.read, written.valid.len(), written.last);
+                }
+                else => return,
             }
-            patience.done();
-            floor.send_replace(last);
-            self.count(read, written, last);
         }
+    }
+
+    async fn raise(&self, last: u64) {
+        let mut patience = Patience::new(self.stream, "raise the floor", last);
+        while let Err(error) = self.store.write_batch(self.stream, Vec::new(), last).await {
+            patience.failed(&error).await;
+        }
+        patience.done();
     }
 
     /// The entries of conversations. Users' notices are no history; what cannot be decoded is kept

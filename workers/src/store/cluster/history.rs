@@ -120,6 +120,11 @@ impl HistoryStore for CassandraHistory {
         Ok(())
     }
 
+    async fn write_rows(&self, _: StreamIndex, entries: Arc<[Entry]>) -> Result<(), StoreError> {
+        let c = self.link.get().await?;
+        write::entries(&c, &entries).await
+    }
+
     async fn precedents(
         &self,
         stream: StreamIndex,

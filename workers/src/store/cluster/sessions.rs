@@ -96,7 +96,7 @@ impl SessionStore for Sessions {
                 let ended: Vec<Id> = found.try_collect().await?;
                 let these = doc! { "_id": { "$in": ids(&ended) }, "ended_at": LIVE };
                 all.update_many(these, doc! { "$set": { "ended_at": date(at) } }).await?;
-                Ok(ended.iter().map(|id| id.session()).collect())
+                Ok(ended.iter().map(Id::session).collect())
             })
             .await
     }
@@ -130,7 +130,7 @@ impl SessionStore for Sessions {
     async fn ended_since(&self, at: Timestamp, limit: u32) -> Result<Vec<SessionId>, StoreError> {
         let filter = doc! { "ended_at": { "$gte": date(at) } };
         let found = self.find_ids(filter, doc! { "ended_at": -1 }, limit).await?;
-        Ok(found.iter().map(|id| id.session()).collect())
+        Ok(found.iter().map(Id::session).collect())
     }
 
     async fn forget(

@@ -66,6 +66,17 @@ async fn floors(store: &dyn HistoryStore) {
     assert_eq!(store.floor(STREAM).await.unwrap(), 20, "passes what is no history");
 }
 
+/// Rows may be there before the floor says so; it rises without them.
+pub(crate) async fn rows_before_the_floor(store: &dyn HistoryStore) {
+    let stream = StreamIndex(5);
+    store.write_rows(stream, story().into()).await.unwrap();
+    assert_eq!(store.floor(stream).await.unwrap(), 0);
+    let all = store.range(stream, range(Some(0), 100)).await.unwrap().value.entries;
+    assert_eq!(all.rows.len(), 14);
+    store.write_batch(stream, Vec::new(), 14).await.unwrap();
+    assert_eq!(store.floor(stream).await.unwrap(), 14);
+}
+
 async fn ranges(store: &dyn HistoryStore) {
     let found = store.range(STREAM, range(Some(4), 3)).await.unwrap();
     assert_eq!(found.floor, 20);

@@ -12,6 +12,7 @@ pub(super) mod transfer;
 mod write;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bus_schema::entry::Entry;
@@ -64,6 +65,10 @@ impl HistoryStore for SqliteHistory {
         floor: u64,
     ) -> Result<(), StoreError> {
         self.0.write(move |tx| write::batch(tx, stream, &entries, floor)).await
+    }
+
+    async fn write_rows(&self, _: StreamIndex, entries: Arc<[Entry]>) -> Result<(), StoreError> {
+        self.0.write(move |tx| write::rows(tx, &entries)).await
     }
 
     async fn precedents(
@@ -134,8 +139,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn counts_unread_no_further_than_it_is_shown() {
+    async fn passes_what_wants_a_store_for_itself() {
         suite::many_unread(&fresh().1).await;
+        suite::rows_before_the_floor(&fresh().1).await;
     }
 
     #[tokio::test]

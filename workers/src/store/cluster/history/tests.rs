@@ -45,6 +45,11 @@ async fn passes_the_suite() {
 }
 
 #[tokio::test]
+async fn has_rows_before_the_floor_says_so() {
+    with_fresh(async |store| suite::rows_before_the_floor(&store).await).await;
+}
+
+#[tokio::test]
 async fn passes_what_is_sparse() {
     with_fresh(async |store| {
         suite::many_unread(&store).await;

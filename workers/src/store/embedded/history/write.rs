@@ -20,8 +20,13 @@ pub(super) fn batch(
     entries: &[Entry],
     upto: u64,
 ) -> Result<(), StoreError> {
-    entries.iter().try_for_each(|one| entry(tx, one))?;
+    rows(tx, entries)?;
     floor(tx, stream, upto)
+}
+
+/// Writes valid entries.
+pub(super) fn rows(tx: &Transaction<'_>, entries: &[Entry]) -> Result<(), StoreError> {
+    entries.iter().try_for_each(|one| entry(tx, one))
 }
 
 /// Writes a valid entry and all that follows from it.

@@ -28,7 +28,9 @@ enum Operation {
 /// Everything that a store says of these few ids and users.
 #[derive(Debug, PartialEq)]
 struct State {
-    channels: Vec<(Option<Look>, Option<Option<Vec<UserId>>>, Option<Outbox>)>,
+    looks: Vec<Option<Look>>,
+    shown: Vec<Option<(Look, Option<Vec<UserId>>)>>,
+    outboxes: Vec<Option<Outbox>>,
     own: Vec<(Vec<OwnChannel>, Vec<OwnDm>)>,
     dms: Vec<Option<OwnDm>>,
     waiting: (Vec<ConversationId>, Vec<DmNotice>),
@@ -60,17 +62,19 @@ async fn answer(store: &dyn ChannelStore, step: Operation) -> Result<Answer, Sto
 async fn state(store: &dyn ChannelStore, now: Timestamp, roll: u64) -> State {
     let users: Vec<_> = USERS.map(UserId).collect();
     let mut state = State {
-        channels: Vec::new(),
+        looks: Vec::new(),
+        shown: Vec::new(),
+        outboxes: Vec::new(),
         own: Vec::new(),
         dms: Vec::new(),
         waiting: (Vec::new(), Vec::new()),
     };
     for id in IDS.map(ConversationId) {
-        let look = store.look(id, users.clone()).await.unwrap();
+        state.looks.push(store.look(id, users.clone()).await.unwrap());
         let user = users[usize::try_from(roll).unwrap() % users.len()];
-        let shown = store.show(id, user, usize::try_from(roll % 5).unwrap()).await.unwrap();
-        let outbox = store.outbox(id).await.unwrap();
-        state.channels.push((look, shown.map(|(_, members)| members), outbox));
+        let most = usize::try_from(roll % 5).unwrap();
+        state.shown.push(store.show(id, user, most).await.unwrap());
+        state.outboxes.push(store.outbox(id).await.unwrap());
         state.dms.push(store.dm(id, user).await.unwrap());
     }
     for user in users {
