@@ -50,7 +50,9 @@ pub(super) async fn compare(scene: &Scene, findings: &mut Findings) -> Outcome {
             tally.twice += strange.len() as u64;
             wrongs.push((strange[0], format!("listed, and {} was not told of it", person.id)));
         }
-        wrongs.into_iter().for_each(|(id, wrong)| findings.note(id, wrong));
+        for (id, wrong) in wrongs {
+            findings.note(id, &wrong);
+        }
     }
     names(scene, findings).await
 }
@@ -76,7 +78,9 @@ async fn names(scene: &Scene, findings: &mut Findings) -> Outcome {
                 }
             }
             tally.changed += wrongs.len() as u64;
-            wrongs.into_iter().for_each(|wrong| findings.note(0, wrong));
+            for wrong in wrongs {
+                findings.note(0, &wrong);
+            }
         }
     }
     Ok(())

@@ -142,7 +142,7 @@ impl Findings {
         let wanted: Vec<Item> = plain(acked.iter().map(|(id, _)| **id).collect());
         self.compare("log = acknowledged", conversation, &wanted, &plain(got), "");
         for (nonce, count) in nonces.into_iter().filter(|(_, count)| *count > 1) {
-            self.note(conversation, format!("{count} messages have the nonce {nonce}"));
+            self.note(conversation, &format!("{count} messages have the nonce {nonce}"));
         }
         let mut changes: HashMap<(u64, &str), u64> = HashMap::new();
         for (entry, _) in &fetched.entries {
@@ -158,13 +158,13 @@ impl Findings {
                 let what = format!(
                     "{id} was edited {acked} times (perhaps {perhaps} more), the log has {edits}"
                 );
-                self.note(conversation, what);
+                self.note(conversation, &what);
             }
             if deletes > 1 || !message.deleted.allows(&(deletes == 1)) {
                 let sure = message.deleted.sure();
                 self.note(
                     conversation,
-                    format!("{id}: deleted {sure}, the log has {deletes} deletions"),
+                    &format!("{id}: deleted {sure}, the log has {deletes} deletions"),
                 );
             }
         }
@@ -268,7 +268,7 @@ impl Findings {
             let shown: BTreeSet<u64> = document.ids("member_ids")?.into_iter().collect();
             let called = document.text("name")?.to_owned();
             if shown != members || !(name.is_empty() || called == name) {
-                self.note(id, "the channel's document is not the replay of its log".to_owned());
+                self.note(id, "the channel's document is not the replay of its log");
             }
             let tally = self.tallies.entry("channels = acknowledged").or_default();
             tally.wanted += 1 + channel.members.len() as u64;
@@ -285,7 +285,9 @@ impl Findings {
             let strangers = shown.iter().filter(|user| !channel.members.contains_key(user));
             wrongs.extend(strangers.map(|user| format!("{user} is a member by nobody's doing")));
             tally.changed += wrongs.len() as u64;
-            wrongs.into_iter().for_each(|wrong| self.note(id, wrong));
+            for wrong in wrongs {
+                self.note(id, &wrong);
+            }
         }
         Ok(())
     }
@@ -308,12 +310,12 @@ impl Findings {
                 Wrong::Changed => "changed",
                 Wrong::Strange => "of nobody's making",
             };
-            self.note(conversation, format!("entry {entry} {wrong}{whom} ({name})"));
+            self.note(conversation, &format!("entry {entry} {wrong}{whom} ({name})"));
         }
     }
 
     /// Adds a difference in words.
-    pub fn note(&mut self, conversation: u64, what: String) {
+    pub fn note(&mut self, conversation: u64, what: &str) {
         self.list.push(format!("in {conversation}: {what}"));
     }
 }

@@ -124,9 +124,8 @@ impl Watcher {
         let url = &self.scene.edges[edge];
         let token = self.person.api.token().unwrap_or_default();
         let opening = Box::pin(Session::open(url, token, self.cursors.clone()));
-        let mut session = match opening.await {
-            Ok(session) => session,
-            Err(_) => return Ok(Err("no connection".to_owned())),
+        let Ok(mut session) = opening.await else {
+            return Ok(Err("no connection".to_owned()));
         };
         loop {
             let refused = match timeout_at(deadline, session.next()).await {

@@ -1,6 +1,10 @@
 //! What the benchmarks share: where the servers are, sizes from the command line, entries to write.
 
-#![allow(dead_code, reason = "each benchmark uses a part")]
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    reason = "each benchmark uses a part, and ends when there is no server"
+)]
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

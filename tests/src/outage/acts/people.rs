@@ -1,7 +1,7 @@
 //! Looking people up, and changing one's own name.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -29,7 +29,9 @@ impl Actor {
         let Reply::Done(answer) = reply else { return };
         match answer.list("users") {
             Ok(users) if !users.is_empty() => {
-                users.iter().for_each(|user| self.check(&before, user));
+                for user in users {
+                    self.check(&before, user);
+                }
             }
             _ => self.wrong("a look-up finds nobody"),
         }
@@ -68,7 +70,7 @@ impl Actor {
         let now = self.scene.truth.profiles();
         let may_be =
             then.name.allows(&name) || now.get(&id).is_some_and(|now| now.name.allows(&name));
-        if !may_be && Instant::now() - then.at > SHOWN_WITHIN {
+        if !may_be && then.at.elapsed() > SHOWN_WITHIN {
             let ago = then.at.elapsed();
             let wanted = then.name.sure();
             self.wrong(&format!("{id} is shown as {name:?}, {ago:.0?} after becoming {wanted:?}"));

@@ -29,10 +29,10 @@ impl World {
     fn load(
         &self,
         ids: std::ops::Range<u64>,
-        stale: Option<VersionedUser>,
-    ) -> impl Future<Output = Result<usize, Failure>> + 'static {
+        stale: Option<&VersionedUser>,
+    ) -> impl Future<Output = Result<usize, Failure>> + use<> {
         let mut missing = Missing::default();
-        ids.for_each(|id| missing.add(UserId(id), stale.clone().filter(|p| p.user.id.0 == id)));
+        ids.for_each(|id| missing.add(UserId(id), stale.filter(|p| p.user.id.0 == id).cloned()));
         let (loader, asked_at) = (Arc::clone(&self.loader), Instant::now());
         async move { Ok(loader.load(missing, asked_at).await?.len()) }
     }
@@ -94,7 +94,7 @@ async fn a_store_that_is_down_is_covered_by_what_was_known() {
     let world = world().await;
     world.users.down.store(true, Ordering::SeqCst);
     let known = Some(profile(1, 1, "known"));
-    assert_eq!(world.load(1..2, known.clone()).await.unwrap(), 1);
-    let refused = world.load(1..3, known).await.unwrap_err();
+    assert_eq!(world.load(1..2, known.as_ref()).await.unwrap(), 1);
+    let refused = world.load(1..3, known.as_ref()).await.unwrap_err();
     assert_eq!(refused.code, Code::Unavailable);
 }

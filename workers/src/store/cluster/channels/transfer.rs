@@ -107,6 +107,7 @@ fn channel(stored: WholeChannel) -> Result<Record, StoreError> {
     })))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as all that make records of what a page holds")]
 fn dm(stored: WholeDm) -> Result<Record, StoreError> {
     let openings = stored.opened.iter().map(|user| {
         let waiting = stored.waiting.iter().find(|waiting| waiting.user == *user);
@@ -121,6 +122,7 @@ fn dm(stored: WholeDm) -> Result<Record, StoreError> {
     Ok(Record::Dm(DmCopy { place, openings }))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as all that make records of what a page holds")]
 fn nonce(stored: Used) -> Result<Record, StoreError> {
     Ok(Record::Nonce(NonceCopy {
         owner: UserId(from_bson(stored.nonce.owner)),

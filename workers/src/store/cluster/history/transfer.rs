@@ -196,6 +196,7 @@ fn membership(
     })))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as all that make records of rows")]
 fn bucket(
     (place, bucket, first_at, last_seq): (i64, i64, Option<i64>, Option<i64>),
 ) -> Result<Option<Record>, StoreError> {
@@ -209,6 +210,7 @@ fn bucket(
     }))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as all that make records of rows")]
 fn marker((user, place, entry): (i64, i64, i64)) -> Result<Option<Record>, StoreError> {
     Ok(Some(Record::Marker(MarkerCopy {
         user: UserId(user.cast_unsigned()),

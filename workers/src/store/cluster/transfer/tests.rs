@@ -125,7 +125,7 @@ fn changes() -> Vec<Change> {
         mongo(SESSIONS, this(100), set(doc! { "rotations": [] }), "sessions 100: not"),
         mongo(CONVERSATIONS, this(100), set(doc! { "members": {} }), "channels 100: not"),
         mongo(CONVERSATIONS, this(102), set(doc! { "outbox": [] }), "channels 102: not"),
-        mongo(CONVERSATIONS, dm, set(doc! { "opened": [] }), "dms "),
+        mongo(CONVERSATIONS, dm, set(doc! { "opened": [] }), "dms 1001: not"),
         mongo(CONVERSATIONS, this(100), no_nonce, "nonces 100 "),
         Change::Cql(
             "UPDATE {k}.log_entries SET at = 1 WHERE conversation = 7 AND bucket = 0 AND seq = 3",
