@@ -145,10 +145,18 @@ pub(super) fn exclusive(
 }
 
 /// SQLite gives its other files the mode of the first one.
+///
+/// A file that is there is left alone, not even opened: closing any descriptor of a file gives up
+/// all locks that the process holds on it, also those of SQLite's connections
+/// (<https://www.sqlite.org/howtocorrupt.html>, 2.2), and other processes would think themselves
+/// alone.
 fn create_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
+    match options.write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Who else may have the database open.
