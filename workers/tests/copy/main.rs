@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use natter_workers::store::Stores;
 use rand::RngExt as _;
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -97,6 +98,21 @@ async fn verify(store: &Path, settings: &[(&str, String)], from: &str, to: &str)
     let output = command(store, settings, &arguments).output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("both hold the same"), "{said}");
+}
+
+#[tokio::test]
+async fn another_process_that_has_the_store_open_keeps_the_copy_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let [a, b] = ["a", "b"].map(|name| dir.path().join(name));
+    // Every file has several connections in this process, made one after the other.
+    let stores = Stores::embedded(&a).await.unwrap();
+    let arguments = ["--from", "embedded", "--to", &embedded(&b)];
+    let output = command(&a, &[], &arguments).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("people.db to itself"), "{said}");
+    drop(stores);
+    let output = command(&a, &[], &arguments).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test]
