@@ -80,11 +80,12 @@ pub async fn run(options: Options) -> Outcome<Report> {
         if let (true, Some(watch)) = (cold, &watch) {
             watch.redis.forget().await?;
         }
-        report.sign_ins.push(sign_in(&stack, &cast, watch.as_ref(), cold).await?);
+        report.pages.push(page(&cast, watch.as_ref(), cold, options.authors).await?);
         if let (true, Some(watch)) = (cold, &watch) {
             watch.redis.forget().await?;
         }
-        report.pages.push(page(&cast, watch.as_ref(), cold, options.authors).await?);
+        // Last: after it everybody is cached, the authors of the page too.
+        report.sign_ins.push(sign_in(&stack, &cast, watch.as_ref(), cold).await?);
     }
     Ok(report)
 }
