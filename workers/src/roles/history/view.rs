@@ -102,6 +102,14 @@ impl View {
         self.read.send_replace(sequence);
     }
 
+    /// Takes an entry that comes next.
+    #[cfg(test)]
+    pub(super) fn take(&self, place: LogSubject, entry: bus_schema::entry::Entry) {
+        let sequence = entry.id.sequence();
+        assert!(self.tail.lock().push(sequence, Some(place), Some(entry)));
+        self.read.send_replace(sequence);
+    }
+
     /// Looks at the tail as it is, whether judged or not.
     pub(super) fn peek<T>(&self, look: impl FnOnce(&Tail) -> T) -> T {
         look(&self.tail.lock())
