@@ -14,7 +14,7 @@ use bus_schema::ids::{ConversationId, EntryId};
 use bus_schema::limits;
 use bus_schema::runtime::bus::jitter;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::outbox::Lag;
 use super::writer::{End, Writer};
@@ -26,6 +26,13 @@ use crate::hub::StartBy;
 const BATCH: usize = 100;
 /// How long one pull may take.
 const PATIENCE: Duration = Duration::from_secs(6);
+/// How long one of a replay may take,
+const REPLAY_PATIENCE: Duration = Duration::from_secs(2);
+/// and once enough of this socket's have failed: what can be read at all is read by then.
+const RUSHED: Duration = Duration::from_millis(250);
+/// How long after the first failure of its replays a socket goes on trying, whatever the number of
+/// its conversations: after that each that fails gets a GAP at once.
+const REPLAY_RETRIES: Duration = Duration::from_secs(4);
 /// How long a conversation that could not be pulled is put off.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Failed pulls of one replay before it gets a GAP instead.
@@ -70,19 +77,33 @@ pub(super) async fn pull(writer: &mut Writer, lag: Lag) -> Result<bool, End> {
     }
 }
 
-/// Puts a conversation off for a moment.
+/// Puts a conversation off for a moment; one that is replayed for as long as there is patience.
 fn try_later(writer: &mut Writer, id: ConversationId, lag: Lag) {
+    let mut wait = jitter(AGAIN);
+    let over = writer.is_replay_late();
     if let Some(budget) = writer.budget(id) {
         budget.failures += 1;
+        if over {
+            budget.failures = ATTEMPTS;
+            wait = Duration::ZERO;
+        }
+        writer.late_after.get_or_insert_with(|| Instant::now() + REPLAY_RETRIES);
     }
-    let (outbox, wait) = (writer.outbox.clone(), jitter(AGAIN));
+    let outbox = writer.outbox.clone();
     tokio::spawn(async move {
         sleep(wait).await;
         outbox.lag(lag);
     });
 }
 
-async fn ask(writer: &Writer, lag: Lag, limit: usize) -> Result<Pulled, Failure> {
+async fn ask(writer: &mut Writer, lag: Lag, limit: usize) -> Result<Pulled, Failure> {
+    let late = writer.is_replay_late();
+    let replayed = lag.place.conversation().is_some_and(|id| writer.budget(id).is_some());
+    let patience = match (replayed, late) {
+        (false, _) => PATIENCE,
+        (true, false) => REPLAY_PATIENCE,
+        (true, true) => RUSHED,
+    };
     let edge = &writer.edge;
     let asked = async {
         let followed = edge.hub.follow(edge, lag.place, StartBy::Itself).await;
@@ -93,7 +114,7 @@ async fn ask(writer: &Writer, lag: Lag, limit: usize) -> Result<Pulled, Failure>
         sent.map_err(|_| Failure::unavailable())?;
         answer.await.map_err(|_| Failure::unavailable())?
     };
-    timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(Failure::unavailable()))
+    timeout(patience, asked).await.unwrap_or_else(|_| Err(Failure::unavailable()))
 }
 
 async fn take(
@@ -127,6 +148,12 @@ async fn take(
     }
 }
 
+/// Lets a conversation catch up when it can, without RESUMED waiting for it.
+fn go_on(writer: &Writer, lag: Lag) -> bool {
+    writer.outbox.lag(lag);
+    true
+}
+
 /// Cuts a replay: a GAP, then the newest entries, then live.
 async fn gap(writer: &mut Writer, id: ConversationId, lag: Lag) -> Result<bool, End> {
     let edge = writer.edge.clone();
@@ -149,6 +176,8 @@ async fn gap(writer: &mut Writer, id: ConversationId, lag: Lag) -> Result<bool, 
             try_later(writer, id, lag);
             return Ok(false);
         }
+        // Nothing is known to be missing, so there is no GAP to tell of.
+        Err(_) if lag.need <= lag.after => return Ok(go_on(writer, lag)),
         // What cannot be read now is a GAP up to where this conversation is known to reach.
         Err(_) => (Vec::new(), lag.need, EntryId::new(lag.need + 1, stream)),
     };

@@ -15,7 +15,7 @@ use bus_schema::limits;
 use bus_schema::runtime::shutdown::Shutdown;
 use futures::SinkExt as _;
 use futures::stream::SplitSink;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::connection::{close_message, count_close};
 use super::outbox::{Lag, Outbox, Work};
@@ -58,6 +58,8 @@ pub(super) struct Writer {
     replaying: HashMap<ConversationId, Budget>,
     /// Entries that may still be replayed.
     pub(super) left: usize,
+    /// When replays that fail are no longer tried again; none has failed yet if there is none.
+    pub(super) late_after: Option<Instant>,
 }
 
 /// Why writing ended.
@@ -76,7 +78,8 @@ pub(super) async fn run(
     written: Shutdown,
 ) {
     let Writing { outbox, replaying, left } = writing;
-    let mut writer = Writer { edge, outbox: outbox.clone(), sink, replaying, left };
+    let mut writer =
+        Writer { edge, outbox: outbox.clone(), sink, replaying, left, late_after: None };
     let why = match writer.work().await {
         Ok(why) => Some(why),
         Err(End::Stuck) => Some(Close::NotReading),
@@ -119,6 +122,11 @@ impl Writer {
     /// What a conversation may still replay; none once it is not part of the resumption.
     pub(super) fn budget(&mut self, id: ConversationId) -> Option<&mut Budget> {
         self.replaying.get_mut(&id)
+    }
+
+    /// Whether replays have failed for so long that RESUMED shall wait for none any more.
+    pub(super) fn is_replay_late(&self) -> bool {
+        self.late_after.is_some_and(|late| Instant::now() >= late)
     }
 
     pub(super) async fn write(&mut self, frame: Utf8Bytes) -> Result<(), End> {

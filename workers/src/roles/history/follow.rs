@@ -20,8 +20,8 @@ use super::HistorySettings;
 use super::tail::{Tail, TailSettings};
 use super::view::View;
 use crate::roles::RoleError;
+use crate::store::StoreErrorKind;
 use crate::store::history::HistoryStore;
-use crate::store::{StoreError, StoreErrorKind};
 
 /// Between two digests, and two looks at the store's floor.
 const BEAT: Duration = Duration::from_secs(1);
@@ -99,17 +99,12 @@ pub(super) async fn beat(bus: Bus, view: Arc<View>, shutdown: Shutdown) {
             () = shutdown.requested() => return,
         }
         digested = digest(&bus, &view, digested).await;
-        let floor = async {
-            let floor = timeout(BEAT, view.store.floor(view.stream)).await;
-            floor.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::Unavailable, "no answer")))
-        };
-        let floor = tokio::select! {
-            floor = floor => floor,
+        let look = tokio::select! {
+            look = view.look() => look,
             () = shutdown.requested() => return,
         };
-        view.raise_floor(floor.as_ref().ok().copied());
-        match &floor {
-            Ok(_) => {
+        match &look {
+            Ok(()) => {
                 tokio::select! {
                     // What is left waits for the next beat; digests do not wait.
                     _ = timeout(BEAT, view.settle()) => {}
@@ -122,7 +117,7 @@ pub(super) async fn beat(bus: Bus, view: Arc<View>, shutdown: Shutdown) {
             }
             Err(_) => {}
         }
-        store_answers = floor.is_ok();
+        store_answers = look.is_ok();
         show(&view);
     }
 }

@@ -23,12 +23,24 @@ pub(super) async fn handle(
     view: &View,
     request: MessagesRequest,
 ) -> Result<MessagesReply, Failure> {
+    let away = view.is_store_away();
+    let answer = answer_with(view, &request, away).await;
+    if !away && view.went_away(&answer) {
+        return answer_with(view, &request, true).await;
+    }
+    answer
+}
+
+async fn answer_with(
+    view: &View,
+    request: &MessagesRequest,
+    away: bool,
+) -> Result<MessagesReply, Failure> {
     let conversation = view.conversation(request.place)?;
     if !(1..=PAGE_MAX).contains(&request.limit) {
         return Err(Failure::bad_request("limit: 1 to 100"));
     }
     view.fresh(request.fresh).await?;
-    let away = view.is_store_away();
     let asked = Asked { place: request.place, conversation, stream: view.stream, away };
     let limit = request.limit as usize;
     let around = match request.bound {

@@ -5,13 +5,12 @@
 //! up to there, whatever the persister's lag (`view`); verdicts are the same as everybody's,
 //! because they use only what stands before an entry (`thread`); a worker that has not read far
 //! enough, or finds a hole between store and tail, answers `unavailable` and another is asked. While
-//! the store is away, what is in memory is answered, and is said to be no more than that.
+//! the store is away, what is in memory is answered, at once, and is said to be no more than that.
 //!
 //! Leaves out who may read: edges ask only for those who may. It writes nothing but markers.
 
 mod changes;
 mod follow;
-mod heads;
 mod known;
 mod latest;
 mod messages;
@@ -20,10 +19,13 @@ mod model_tests;
 #[cfg(test)]
 mod outage_tests;
 mod range;
+mod reach;
+mod recent;
 #[cfg(test)]
 mod role_tests;
 mod set_read;
 mod shown;
+mod standings;
 mod summaries;
 mod tail;
 mod thread;

@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use bus_schema::error::Code;
-use bus_schema::ids::EntryId;
+use bus_schema::ids::{EntryId, UserId};
 use bus_schema::ops::history::*;
 use bus_schema::runtime::call::Call;
+use bus_schema::streams::Layout;
 
 use super::role_tests::{ANN, Bench, LATEST, STREAM, ids, stop};
-use super::{HistorySettings, TailSettings};
-use crate::store::conformance::history::model::{self, PLACE};
+use super::tail::Tail;
+use super::view::View;
+use super::{HistorySettings, TailSettings, range};
+use crate::store::cluster::cassandra::CassandraSettings;
+use crate::store::conformance::history::model::{self, Log, PLACE};
+use crate::store::history::HistoryStore;
 use crate::testing::cluster::{Keyspace, Server};
 use crate::testing::cut::Cut;
 use crate::testing::eventually;
@@ -38,20 +43,32 @@ async fn recent_history_goes_on_while_the_store_is_away() {
     // Learns the membership that judging what comes needs.
     bench.say(&model::message(ANN, "m61")).await;
     assert_eq!(bench.summary(ANN).await.last_id, ids([61]).pop());
+    let call = Call::platform().stream(STREAM);
+    let bob = UserId(2);
+    let read =
+        SetReadRequest { user: bob, place: PLACE, id: EntryId::new(55, STREAM), fresh: LATEST };
+    assert!(bench.edge.call::<SetRead>(&call, &read).await.unwrap().moved);
+    let before = bench.summary(bob).await;
+    assert_eq!((before.read_id, before.unread), (Some(read.id), 6));
     way.cut().await;
+    // Nobody has noticed yet; whoever asks first finds out, and is answered.
+    assert_eq!(bench.summary(bob).await.read_id, Some(read.id));
     let old = MessagesRequest {
         place: PLACE,
         bound: Bound::After(EntryId::new(3, STREAM)),
         limit: 5,
         fresh: LATEST,
     };
-    let call = Call::platform().stream(STREAM);
     eventually("old pages are unavailable", async || {
         let failure = bench.edge.call::<Messages>(&call, &old).await.err()?;
         (failure.code == Code::Unavailable).then_some(())
     })
     .await;
     bench.say(&model::message(ANN, "m62")).await;
+    let now = bench.summary(bob).await;
+    assert_eq!((now.read_id, now.unread), (Some(read.id), 7), "as last known, and what came");
+    let unknown = bench.summary(UserId(3)).await;
+    assert_eq!((unknown.read_id, unknown.unread), (None, 0), "nothing is made up");
     let reply = bench.range(Some(58), LATEST).await;
     assert_eq!(reply.entries.iter().map(|e| e.seq).collect::<Vec<_>>(), [59, 60, 61, 62]);
     let page = bench.messages(Bound::Newest).await;
@@ -107,4 +124,61 @@ async fn a_worker_that_starts_without_the_store_answers_what_the_log_holds() {
     stop(history).await;
     stop(persister).await;
     keyspace.drop().await;
+}
+
+/// A store that nobody has ever reached.
+fn never_there() -> Arc<dyn HistoryStore> {
+    let settings =
+        CassandraSettings { url: "127.0.0.1:1".to_owned(), ..CassandraSettings::default() };
+    Arc::new(crate::store::cluster::history::open(&settings))
+}
+
+#[tokio::test]
+async fn a_channel_whose_entries_have_left_memory_goes_on_without_the_store() {
+    let mut log = Log::new(STREAM);
+    log.push(model::add(ANN, ANN, 1));
+    (0..10).for_each(|n| log.push_to(model::dm(), model::message(ANN, &format!("m{n}"))));
+    log.push(model::message(ANN, "after a long silence"));
+    log.push(model::message(UserId(9), "from a stranger"));
+    let bounds = TailSettings { entries: 5, ..TailSettings::default() };
+    let view =
+        View::new(Layout::new(1).unwrap(), Tail::new(STREAM, 0, bounds), never_there(), None);
+    let fresh = Freshness { min: 0, latest: false };
+    let asked = RangeRequest { place: PLACE, after: Some(0), fresh, limit: 9, membership: true };
+    for (place, entry) in log.entries.iter().take(11) {
+        view.take(*place, entry.clone());
+    }
+    let reply = range::handle(&view, asked.clone()).await.unwrap();
+    assert_eq!(reply.entries.len(), 1);
+    view.raise_floor(11);
+    assert_eq!(view.peek(Tail::base), 6, "five are kept");
+    for (place, entry) in log.entries.iter().skip(11) {
+        view.take(*place, entry.clone());
+    }
+    let reply = range::handle(&view, RangeRequest { after: Some(11), ..asked }).await.unwrap();
+    assert_eq!(reply.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [12]);
+    assert!(reply.membership.unwrap().contains(ANN));
+}
+
+#[test]
+fn nothing_leaves_memory_for_what_is_not_stored() {
+    let mut log = Log::new(STREAM);
+    log.push(model::add(ANN, ANN, 1));
+    (0..29).for_each(|n| log.push(model::message(ANN, &format!("m{n}"))));
+    let bounds = TailSettings { entries: 5, lag_factor: 5, ..TailSettings::default() };
+    let mut tail = Tail::new(STREAM, 0, bounds);
+    for (place, entry) in &log.entries {
+        tail.push(entry.id.sequence(), Some(*place), Some(entry.clone()));
+        if entry.id.sequence() == 10 {
+            tail.raise_floor(10);
+        }
+        let base = tail.base();
+        match entry.id.sequence() {
+            ..10 => assert_eq!(base, 0),
+            10..=25 => assert_eq!(base, 5, "five that are stored, and all that is not"),
+            seq => assert_eq!(base, 5.max(seq - 25), "five times as many at most"),
+        }
+    }
+    tail.raise_floor(30);
+    assert_eq!(tail.base(), 25);
 }

@@ -18,13 +18,28 @@ use crate::store::history::{RangeQuery, RangeRows};
 
 /// Answers a request.
 pub(super) async fn handle(view: &View, request: RangeRequest) -> Result<RangeReply, Failure> {
+    let away = view.is_store_away();
+    let mut answer = answer_with(view, request.clone(), away).await;
+    if !away && view.went_away(&answer) {
+        answer = answer_with(view, request.clone(), true).await;
+    }
+    if let Ok(RangeReply { through, membership: Some(membership), .. }) = &answer {
+        view.learn_membership(request.place, *through, membership);
+    }
+    answer
+}
+
+async fn answer_with(
+    view: &View,
+    request: RangeRequest,
+    away: bool,
+) -> Result<RangeReply, Failure> {
     let conversation = view.conversation(request.place)?;
     if !(1..=RANGE_MAX).contains(&request.limit) {
         return Err(Failure::bad_request("limit: 1 to 500"));
     }
     view.fresh(request.fresh).await?;
     let (place, limit) = (request.place, request.limit);
-    let away = view.is_store_away();
     let asked = Asked { place, conversation, limit, membership: request.membership, away };
     view.merge(
         &[place],
@@ -66,7 +81,8 @@ struct Asked {
     conversation: ConversationId,
     limit: u32,
     membership: bool,
-    /// The store is away: of the newest, those in memory are given.
+    /// The store is away: of the newest, those in memory are given, and no membership that it would
+    /// have to tell.
     away: bool,
 }
 
@@ -153,7 +169,7 @@ impl Asked {
         let mut membership = None;
         if self.membership {
             membership = membership_at(tail, self.place, through, rows);
-            if membership.is_none() {
+            if membership.is_none() && !self.away {
                 return self.ask(tail, after);
             }
         }
@@ -169,8 +185,14 @@ fn membership_at(
     rows: Option<&RangeRows>,
 ) -> Option<Membership> {
     let thread = tail.thread(place);
-    if let Some(now) = thread.filter(|_| through >= tail.read()).and_then(Thread::membership) {
-        return Some(now.clone());
+    if through >= tail.read() {
+        let now = match thread {
+            Some(thread) => thread.membership(),
+            None => tail.membership(place),
+        };
+        if now.is_some() {
+            return now.cloned();
+        }
     }
     let needless = tail.base() == 0 || matches!(place, LogSubject::Dm(_));
     let events = match rows {

@@ -23,6 +23,8 @@ pub(super) async fn handle(view: &View, request: SetReadRequest) -> Result<SetRe
     if request.id <= now {
         return Ok(SetReadReply { conversation_id, id: now, moved: false });
     }
-    let marker = view.store.advance_marker(request.user, conversation_id, request.id).await?;
+    let moving = view.store.advance_marker(request.user, conversation_id, request.id);
+    let marker = view.ask(moving).await?;
+    view.standings.moved(request.user, request.place, marker.id);
     Ok(SetReadReply { conversation_id, id: marker.id, moved: marker.moved })
 }

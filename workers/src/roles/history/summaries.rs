@@ -30,10 +30,22 @@ pub(super) async fn handle(
         request.places.iter().map(|of| view.conversation(of.place)).collect();
     let wanted: Vec<_> = request.places.iter().copied().zip(conversations?).collect();
     view.fresh(request.fresh).await?;
-    let places: Vec<_> = request.places.iter().map(|of| of.place).collect();
     if view.is_store_away() {
         return Ok(without_store(view, &request));
     }
+    let reply = with_store(view, &request, &wanted).await;
+    if view.went_away(&reply) {
+        return Ok(without_store(view, &request));
+    }
+    reply
+}
+
+async fn with_store(
+    view: &View,
+    request: &SummariesRequest,
+    wanted: &[(SummaryOf, ConversationId)],
+) -> Result<SummariesReply, Failure> {
+    let places: Vec<_> = request.places.iter().map(|of| of.place).collect();
     let asking = wanted.iter().filter(|(of, _)| of.messages > 0).count().max(1);
     let budget = RANGE_BYTES / asking;
     let mut through = None;
@@ -61,13 +73,14 @@ pub(super) async fn handle(
             .zip(&reply.summaries)
             .filter_map(|(place, summary)| Some((*place, summary.last_id?.sequence()))),
     );
+    view.standings.learn(request.user, &request.places, &reply);
     Ok(reply)
 }
 
 /// What memory alone can say, so that people who come back while the store is away are not kept
-/// waiting: nothing of what came is passed over, but counts are of what is in memory, and markers
-/// are not known. Where it is not known which entry is the last, it is given as late as it can be;
-/// who asks for what is below gets `unavailable` for that conversation alone.
+/// waiting: nothing of what came is passed over, and markers and counts are those last known here,
+/// with what came since. Where it is not known which entry is the last, it is given as late as it
+/// can be; who asks for what is below gets `unavailable` for that conversation alone.
 fn without_store(view: &View, request: &SummariesRequest) -> SummariesReply {
     view.peek(|tail| {
         let through = tail.read();
@@ -83,10 +96,11 @@ fn without_store(view: &View, request: &SummariesRequest) -> SummariesReply {
             let messages = messages.into_iter().zip(std::iter::repeat(conversation));
             let messages = messages.filter_map(|(m, of)| Some(shown(m, of?, view.stream)));
             let last = last.or(at_most);
+            let (read_id, unread) = view.standings.recall(tail, request.user, *of);
             Summary {
                 last_id: last.map(|seq| EntryId::new(seq, view.stream)),
-                read_id: (of.since > EntryId::ZERO).then_some(of.since),
-                unread: 0,
+                read_id,
+                unread,
                 messages: messages.collect(),
             }
         });

@@ -1,9 +1,13 @@
 //! The newest part of one stream in memory: every entry after `base` up to `read`.
 //!
 //! Invariants: the tail holds every entry it has read above its base, and says so truthfully: what
-//! is at or below the base is the store's to answer, if the store reaches that far. It lets go of
-//! its oldest entries above a soft bound once the store holds them, and above a hard bound in any
-//! case. A hole in the sequences empties it and raises its base.
+//! is at or below the base is the store's to answer, if the store reaches that far. Of entries that
+//! the store holds it keeps the newest, up to a soft bound, beside all that the store does not hold;
+//! so while the store is away it lets go of nothing, up to a hard bound. A hole in the sequences
+//! empties it and raises its base.
+//!
+//! Of conversations that it no longer has any entry of it knows the last valid entry (`heads`) and
+//! the membership (`memberships`), where there is room: both are exact, for nothing came since.
 //!
 //! Pure. Leaves out reading and judging.
 
@@ -12,9 +16,10 @@ use std::collections::{HashMap, VecDeque};
 use bus_schema::entry::Entry;
 use bus_schema::ids::StreamIndex;
 use bus_schema::subjects::LogSubject;
+use bus_schema::verdict::Membership;
 use serde::{Deserialize, Serialize};
 
-use super::heads::Heads;
+use super::recent::Recent;
 use super::thread::Thread;
 
 /// How much a tail may hold.
@@ -27,7 +32,8 @@ pub struct TailSettings {
     pub bytes: usize,
     /// How many times as much to keep while the store does not hold them yet.
     pub lag_factor: usize,
-    /// Members of all conversations of a stream whose membership is kept in memory.
+    /// Members of all conversations of a stream whose membership is kept in memory; as many again
+    /// of those without an entry in memory.
     pub members: usize,
     /// Conversations of a stream whose last entry is remembered when the entry itself no longer is.
     pub heads: usize,
@@ -67,8 +73,11 @@ pub(super) struct Tail {
     floor: u64,
     slots: VecDeque<Slot>,
     bytes: usize,
+    /// How many of the slots, the oldest, the store holds, and their bytes.
+    stored: (usize, usize),
     threads: HashMap<LogSubject, Thread>,
-    heads: Heads,
+    heads: Recent<LogSubject, u64>,
+    memberships: Recent<LogSubject, Membership>,
     /// Members held by all threads, as far as it is known; judging corrects it.
     members: usize,
 }
@@ -84,8 +93,10 @@ impl Tail {
             floor: 0,
             slots: VecDeque::new(),
             bytes: 0,
+            stored: (0, 0),
             threads: HashMap::new(),
-            heads: Heads::new(bounds.heads),
+            heads: Recent::new(bounds.heads),
+            memberships: Recent::new(bounds.members),
             members: 0,
         }
     }
@@ -97,6 +108,11 @@ impl Tail {
     /// Everything above this sequence is here.
     pub(super) const fn base(&self) -> u64 {
         self.base
+    }
+
+    /// Up to here the store is known to hold the stream.
+    pub(super) const fn floor(&self) -> u64 {
+        self.floor
     }
 
     /// Everything up to this sequence has been read.
@@ -131,9 +147,10 @@ impl Tail {
         self.bytes += bytes;
         if let Some((place, entry)) = threaded {
             let (stream, base) = (self.stream, self.base);
+            let known = &mut self.memberships;
             self.threads
                 .entry(place)
-                .or_insert_with(|| Thread::new(place, stream, base))
+                .or_insert_with(|| Thread::new(place, stream, base, known.take(&place)))
                 .push(entry);
         }
         self.shrink();
@@ -147,29 +164,40 @@ impl Tail {
     }
 
     fn shrink(&mut self) {
+        while let Some(slot) = self.slots.get(self.stored.0).filter(|slot| slot.seq <= self.floor) {
+            self.stored = (self.stored.0 + 1, self.stored.1 + slot.bytes);
+        }
         while let Some(slot) = self.slots.front().copied() {
-            let above = |factor: usize| {
-                self.slots.len() > self.bounds.entries.max(1).saturating_mul(factor)
-                    || self.bytes > self.bounds.bytes.saturating_mul(factor)
+            let above = |entries: usize, bytes: usize, factor: usize| {
+                entries > self.bounds.entries.max(1).saturating_mul(factor)
+                    || bytes > self.bounds.bytes.saturating_mul(factor)
             };
-            let stored = slot.seq <= self.floor;
-            if !(above(self.bounds.lag_factor.max(1)) || stored && above(1)) {
+            let lag_factor = self.bounds.lag_factor.max(1);
+            let (stored, stored_bytes) = self.stored;
+            let too_many = above(self.slots.len(), self.bytes, lag_factor);
+            if !(too_many || above(stored, stored_bytes, 1)) {
                 return;
             }
             self.slots.pop_front();
             self.base = slot.seq;
             self.bytes -= slot.bytes;
+            if stored > 0 {
+                self.stored = (stored - 1, stored_bytes - slot.bytes);
+            }
             if let (true, Some(place)) = (slot.threaded, slot.place)
                 && let Some(thread) = self.threads.get_mut(&place)
             {
                 match thread.forget(slot.seq) {
-                    Some(true) => self.heads.set(place, slot.seq),
+                    Some(true) => self.heads.set(place, slot.seq, 1),
                     Some(false) => {}
-                    None => self.heads.unset(place),
+                    None => drop(self.heads.take(&place)),
                 }
                 if thread.is_empty() {
                     self.members = self.members.saturating_sub(thread.members());
-                    self.threads.remove(&place);
+                    let thread = self.threads.remove(&place);
+                    if let Some(membership) = thread.and_then(Thread::into_membership) {
+                        self.learn_membership(place, membership);
+                    }
                 }
             }
         }
@@ -182,12 +210,25 @@ impl Tail {
 
     /// The newest valid entry of a conversation at or below the base, if it is known.
     pub(super) fn head(&self, place: LogSubject) -> Option<u64> {
-        self.heads.get(place)
+        self.heads.get(&place).copied()
     }
 
     /// Learns that `seq`, at or below the base, is the newest valid entry there.
     pub(super) fn learn_head(&mut self, place: LogSubject, seq: u64) {
-        self.heads.set(place, seq);
+        self.heads.set(place, seq, 1);
+    }
+
+    /// The membership of a channel that the tail has no entry of, if it is known.
+    pub(super) fn membership(&self, place: LogSubject) -> Option<&Membership> {
+        self.memberships.get(&place)
+    }
+
+    /// Learns that a channel which the tail has no entry of has this membership.
+    pub(super) fn learn_membership(&mut self, place: LogSubject, membership: Membership) {
+        if matches!(place, LogSubject::Channel(_)) {
+            let weight = membership.members.len() + 1;
+            self.memberships.set(place, membership, weight);
+        }
     }
 
     /// Conversations with entries that are not judged yet, so many at most.

@@ -41,7 +41,13 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    pub(super) fn new(place: LogSubject, stream: StreamIndex, base: u64) -> Self {
+    /// `before`: the membership before the first entry of the thread, if it is known.
+    pub(super) fn new(
+        place: LogSubject,
+        stream: StreamIndex,
+        base: u64,
+        before: Option<Membership>,
+    ) -> Self {
         // Nothing comes before the log, and a DM's two people are in its name.
         let known = base == 0 || matches!(place, LogSubject::Dm(_));
         Self {
@@ -49,7 +55,7 @@ impl Thread {
             stream,
             valid: VecDeque::new(),
             pending: VecDeque::new(),
-            membership: known.then(|| Membership::at_start(place)),
+            membership: before.or_else(|| known.then(|| Membership::at_start(place))),
             changes: BTreeMap::new(),
         }
     }
@@ -100,6 +106,11 @@ impl Thread {
     pub(super) fn last(&self) -> Option<u64> {
         let newest = self.pending.back().or_else(|| self.valid.back());
         newest.map(|entry| entry.id.sequence())
+    }
+
+    /// The membership after everything judged, if it is at hand.
+    pub(super) fn into_membership(self) -> Option<Membership> {
+        self.membership
     }
 
     /// Forgets the membership, to be built again when needed.

@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bus_schema::error::Failure;
@@ -16,12 +15,15 @@ use bus_schema::ops::history::Freshness;
 use bus_schema::runtime::log::Stored;
 use bus_schema::streams::Layout;
 use bus_schema::subjects::LogSubject;
+use bus_schema::verdict::Membership;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::known::{Known, Missing};
 use super::latest::Latest;
+use super::reach::Reach;
+use super::standings::Standings;
 use super::tail::Tail;
 use crate::store::StoreError;
 use crate::store::history::{HistoryStore, Precedents, PrecedentsQuery, Snapshot};
@@ -62,8 +64,8 @@ pub(super) struct View {
     tail: Mutex<Tail>,
     read: watch::Sender<u64>,
     latest: Option<Latest>,
-    /// Whether the store did not answer when it was last looked after.
-    away: AtomicBool,
+    pub(super) reach: Reach,
+    pub(super) standings: Standings,
 }
 
 impl View {
@@ -76,8 +78,8 @@ impl View {
         latest: Option<Latest>,
     ) -> Self {
         let (stream, read) = (tail.stream(), watch::Sender::new(tail.read()));
-        let away = AtomicBool::new(false);
-        Self { stream, layout, store, tail: Mutex::new(tail), read, latest, away }
+        let (reach, standings) = (Reach::default(), Standings::default());
+        Self { stream, layout, store, tail: Mutex::new(tail), read, latest, reach, standings }
     }
 
     /// The conversation of a place, if it is one and belongs to this stream.
@@ -100,22 +102,22 @@ impl View {
         self.read.send_replace(sequence);
     }
 
+    /// Takes an entry that comes next.
+    #[cfg(test)]
+    pub(super) fn take(&self, place: LogSubject, entry: bus_schema::entry::Entry) {
+        let sequence = entry.id.sequence();
+        assert!(self.tail.lock().push(sequence, Some(place), Some(entry)));
+        self.read.send_replace(sequence);
+    }
+
     /// Looks at the tail as it is, whether judged or not.
     pub(super) fn peek<T>(&self, look: impl FnOnce(&Tail) -> T) -> T {
         look(&self.tail.lock())
     }
 
-    /// Learns how far the store holds the stream, or that it does not say.
-    pub(super) fn raise_floor(&self, floor: Option<u64>) {
-        self.away.store(floor.is_none(), Ordering::Relaxed);
-        if let Some(floor) = floor {
-            self.tail.lock().raise_floor(floor);
-        }
-    }
-
-    /// Whether the store is away: then what is in memory is all there is to answer with.
-    pub(super) fn is_store_away(&self) -> bool {
-        self.away.load(Ordering::Relaxed)
+    /// Learns how far the store holds the stream.
+    pub(super) fn raise_floor(&self, floor: u64) {
+        self.tail.lock().raise_floor(floor);
     }
 
     /// Learns the newest valid entry up to `through` of conversations of which the tail has none.
@@ -129,6 +131,16 @@ impl View {
             if seq <= tail.base() && tail.thread(place).is_none() {
                 tail.learn_head(place, seq);
             }
+        }
+    }
+
+    /// Learns the membership of a channel as it is at `through`, if the tail has nothing of it.
+    pub(super) fn learn_membership(&self, place: LogSubject, through: u64, now: &Membership) {
+        let mut tail = self.tail.lock();
+        // What came after the answer may have been let go of since.
+        let is_now = tail.base() <= through && tail.thread(place).is_none();
+        if is_now && tail.membership(place).is_none() {
+            tail.learn_membership(place, now.clone());
         }
     }
 
@@ -184,7 +196,7 @@ impl View {
                 let conversation = place.conversation()?;
                 Some(PrecedentsQuery { conversation, events: asked.events, targets })
             });
-            let found = self.store.precedents(self.stream, queries.collect()).await?;
+            let found = self.ask(self.store.precedents(self.stream, queries.collect())).await?;
             floor = found.floor;
             known = missing
                 .into_iter()
@@ -218,7 +230,7 @@ impl View {
             });
             match stepped.await? {
                 (Step::Done(answer), _) => return Ok(answer),
-                (Step::Ask(query), read) => rows = Some((fetch(query).await?, read)),
+                (Step::Ask(query), read) => rows = Some((self.ask(fetch(query)).await?, read)),
             }
         }
         self.lagging()

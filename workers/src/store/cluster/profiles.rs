@@ -9,6 +9,9 @@
 //! or `fresh` is long, is given more time, behind the answer. (Measured: 100 keys by MGET cost Redis
 //! a third of what 100 GETEX cost it, and a quarter to a sixth of MGET with 100 PEXPIRE or a script.)
 //!
+//! What was kept before Redis was last out of reach may have missed a change, so it is stale to those
+//! who could not reach it; every change is put by all who hear of it, so one who can is enough.
+//!
 //! Leaves out misses, and sharing them between requests: that is the role's loader, for each process.
 
 #[cfg(test)]
@@ -105,11 +108,10 @@ impl ProfileCache for RedisCache {
             .link
             .ask(async move |mut connection, _| batch.query_async::<Values>(&mut connection).await);
         let Some((values, clock)) = asked.await else { return vec![Cached::Unknown; ids.len()] };
-        let now = clock.at(Instant::now());
         let mut tidy = Tidy::default();
         let values = values.into_iter().flatten().chain(std::iter::repeat(None));
         let judged = ids.iter().zip(values).map(|(id, value)| {
-            value.map_or(Cached::Unknown, |value| self.judge(*id, value, now, &mut tidy))
+            value.map_or(Cached::Unknown, |value| self.judge(*id, value, clock, &mut tidy))
         });
         let judged = judged.collect();
         self.start(tidy);
@@ -137,7 +139,7 @@ impl ProfileCache for RedisCache {
 }
 
 impl RedisCache {
-    fn judge(&self, id: UserId, bytes: Vec<u8>, now: u64, tidy: &mut Tidy) -> Cached {
+    fn judge(&self, id: UserId, bytes: Vec<u8>, clock: Clock, tidy: &mut Tidy) -> Cached {
         let value = value::decode(&bytes).filter(|v| v.user.as_ref().is_none_or(|u| u.id == id));
         let Some(Value { version, at_ms, user }) = value else {
             metrics::counter!("natter_redis_undecodable_total").increment(1);
@@ -145,17 +147,20 @@ impl RedisCache {
             return Cached::Unknown;
         };
         // What was read in the future was dated by another clock: it may be of any age.
-        let age = now.checked_sub(at_ms).map_or(Duration::MAX, Duration::from_millis);
+        let age = clock
+            .at(Instant::now())
+            .checked_sub(at_ms)
+            .map_or(Duration::MAX, Duration::from_millis);
         match user {
             Some(user) => {
                 if age >= self.limits.idle / 2 {
                     tidy.lengthen.push(self.keys.of(id));
                 }
                 let profile = VersionedUser { version, user };
-                let fresh = age <= self.limits.fresh;
+                let fresh = age <= self.limits.fresh && clock.trusts(at_ms);
                 if fresh { Cached::Fresh(profile) } else { Cached::Stale(profile) }
             }
-            None if age <= self.limits.absent => Cached::Absent,
+            None if age <= self.limits.absent && clock.trusts(at_ms) => Cached::Absent,
             None => Cached::Unknown,
         }
     }

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::store::conformance::profiles::{LIMITS, profile, reachable, suite};
 use crate::testing::cluster::{Server, unique_name};
+use crate::testing::cut::Cut;
 use crate::testing::eventually;
 use crate::testing::redis::RedisServer;
 
@@ -156,6 +157,31 @@ async fn a_redis_that_does_not_answer_costs_one_wait_and_not_one_a_request() {
     assert!(began.elapsed() < 5 * wait, "200 requests took {:?}", began.elapsed());
     server.signal("CONT");
     until(&*cache, 2, true).await;
+}
+
+#[tokio::test]
+async fn what_was_kept_before_redis_was_out_of_reach_may_have_missed_a_change() {
+    let server = RedisServer::start().await;
+    let settings = server.settings();
+    let mut way = Cut::to(settings.url.trim_start_matches("redis://")).await;
+    let cut_off = RedisSettings { url: format!("redis://{}", way.address), ..settings.clone() };
+    let (near, far) = (open(&settings), open(&cut_off));
+    for cache in [&near, &far] {
+        reachable(&**cache).await;
+    }
+    let (old, new) = (profile(2, 1, "old"), profile(2, 2, "new"));
+    near.put(std::slice::from_ref(&old), Instant::now()).await;
+    assert_eq!(far.get(&[UserId(2)]).await, [Cached::Fresh(old.clone())]);
+    way.cut().await;
+    until(&*far, 2, false).await;
+    far.put(std::slice::from_ref(&new), Instant::now()).await;
+    way.mend();
+    until(&*far, 2, true).await;
+    assert_eq!(far.get(&[UserId(2)]).await, [Cached::Stale(old)], "it is to be read again");
+    far.put(std::slice::from_ref(&new), Instant::now()).await;
+    for cache in [&near, &far] {
+        assert_eq!(cache.get(&[UserId(2)]).await, [Cached::Fresh(new.clone())]);
+    }
 }
 
 /// Something that takes connections and ends them.

@@ -4,6 +4,9 @@
 //! none: whoever waited in vain takes the connection away from all, and one task alone finds out,
 //! with growing pauses, when it is good again. So nobody storms a Redis that comes back.
 //!
+//! While it did not answer, changes were not written to it: what it holds from before it answered
+//! again is not trusted ([`Clock::trusts`]), by whoever could not reach it.
+//!
 //! A refusal, such as "out of memory", is an answer: the connection stays.
 
 use std::sync::Arc;
@@ -33,9 +36,17 @@ const LOG_EVERY: Duration = Duration::from_mins(1);
 pub(crate) struct Clock {
     here: Instant,
     there_ms: u64,
+    /// Since when nothing that was to be written there can have been missed.
+    trusted_ms: u64,
 }
 
 impl Clock {
+    /// Whether what was read at a moment of Redis's time, and kept there, may be believed: a change
+    /// after it would have been kept there as well.
+    pub(crate) const fn trusts(self, at_ms: u64) -> bool {
+        at_ms >= self.trusted_ms
+    }
+
     /// Redis's time at a moment of this process, in milliseconds.
     pub(crate) fn at(self, moment: Instant) -> u64 {
         let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
@@ -136,9 +147,16 @@ impl Keeper {
         let mut connection = None;
         let mut number = 0;
         let mut known_gone = false;
+        // Whether it did not answer since the last time that it was good; its clock then.
+        let mut missed = false;
+        let mut trusted_ms = 0;
         loop {
             match self.probe(connection.take()).await {
-                Ok((good, clock)) => {
+                Ok((good, mut clock)) => {
+                    if std::mem::take(&mut missed) {
+                        trusted_ms = clock.there_ms;
+                    }
+                    clock.trusted_ms = trusted_ms;
                     if number == 0 || known_gone {
                         tracing::info!("Redis answers");
                     }
@@ -160,6 +178,8 @@ impl Keeper {
                 Err(_) => {}
             }
             metrics::gauge!("natter_redis_up").set(0.0);
+            // Before the first connection nothing was known here that could be missed there.
+            missed = number > 0;
             self.publish.send_replace(None);
             sleep(jitter(self.pause)).await;
             self.pause = (self.pause * 2).min(self.pause_max);
@@ -179,7 +199,7 @@ impl Keeper {
         let asked = time.query_async::<(u64, u64)>(&mut connection);
         let (s, us) = timeout(self.answer_within, asked).await.map_err(gone)?.map_err(gone)?;
         let there_ms = s.saturating_mul(1_000).saturating_add(us / 1_000);
-        Ok((connection, Clock { here: Instant::now(), there_ms }))
+        Ok((connection, Clock { here: Instant::now(), there_ms, trusted_ms: 0 }))
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
@@ -205,7 +225,8 @@ mod tests {
     #[test]
     fn the_clock_goes_both_ways() {
         let here = Instant::now();
-        let clock = Clock { here, there_ms: 10_000 };
+        let clock = Clock { here, there_ms: 10_000, trusted_ms: 9_000 };
+        assert!(clock.trusts(9_000) && !clock.trusts(8_999));
         assert_eq!(clock.at(here), 10_000);
         assert_eq!(clock.at(here + Duration::from_millis(1_500)), 11_500);
         assert_eq!(clock.at(here.checked_sub(Duration::from_secs(4)).unwrap()), 6_000);
