@@ -29,6 +29,14 @@ pub(super) fn judge(story: &Story<'_>) -> Vec<Finding> {
             stood.entry((call.person, *conversation)).or_default().push(Stood { at, id: *id });
         }
     }
+    for (&conversation, log) in story.logs.iter().filter(|(_, log)| !log.dm) {
+        // A new member has read up to their own MEMBER_ADD.
+        for (&user, spans) in &log.spans {
+            let own =
+                spans.iter().map(|s| Stood { at: s.at.saturating_sub(story.unix), id: s.from });
+            stood.entry((user, conversation)).or_default().extend(own);
+        }
+    }
     let mut found = Vec::new();
     // Notes are in the order of time, so what is shown is compared with what was known before.
     for note in &story.record.notes {
