@@ -59,6 +59,7 @@ pub struct Drive {
     phase: watch::Sender<Phase>,
     actors: Vec<AbortOnDropHandle<Outcome>>,
     clients: Vec<(String, AbortOnDropHandle<Outcome>)>,
+    owing: Arc<AtomicUsize>,
     pending: Vec<Arc<AtomicUsize>>,
     broken: mpsc::Receiver<String>,
     wrong: Vec<String>,
@@ -74,6 +75,7 @@ impl Drive {
             phase,
             actors: Vec::new(),
             clients: Vec::new(),
+            owing: Arc::default(),
             pending: Vec::new(),
             broken,
             wrong: Vec::new(),
@@ -94,6 +96,7 @@ impl Drive {
                     orders: orders.clone(),
                     pending: pending.clone(),
                     broken: tell.clone(),
+                    owing: drive.owing.clone(),
                 });
                 let task = AbortOnDropHandle::new(tokio::spawn(Box::pin(client.live())));
                 drive.clients.push((format!("{} socket {slot}", person.username), task));
@@ -149,23 +152,19 @@ impl Drive {
             targets.insert(person.id, all);
         }
         self.phase.send_replace(Phase::Ending(Arc::new(targets)));
-        let deadline = tokio::time::Instant::now() + CAUGHT_UP_WITHIN;
-        let mut late = Vec::new();
-        for (name, client) in &mut self.clients {
-            match tokio::time::timeout_at(deadline, client).await {
-                Ok(ended) => ended?.during(&*name)?,
-                Err(_) => late.push(name.clone()),
-            }
-        }
-        self.phase.send_replace(Phase::Over);
-        for name in late {
-            self.wrong.push(format!("{name} has not caught up within {CAUGHT_UP_WITHIN:?}"));
-            let client = self.clients.iter_mut().find(|(other, _)| *other == name);
-            if let Some((_, client)) = client {
-                timeout(ACTED_WITHIN, client).await.during(&name)??.during(&name)?;
-            }
+        let owing = &self.owing;
+        let caught_up = eventually("everything reaches everybody", CAUGHT_UP_WITHIN, async || {
+            let count = owing.load(Ordering::Relaxed);
+            Ok(Seen::when(count == 0, format_args!("{count} devices lack something")))
+        });
+        if let Err(failure) = caught_up.await {
+            self.wrong.push(failure.to_string());
         }
         self.town.recorder.note(What::Rest);
+        self.phase.send_replace(Phase::Over);
+        for (name, client) in self.clients.drain(..) {
+            timeout(ACTED_WITHIN, client).await.during(&name)??.during(&name)?;
+        }
         Ok(())
     }
 

@@ -6,14 +6,16 @@
 //! is retired, so devices that were put away come back at the end.
 
 use std::collections::{BTreeMap, HashMap};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rand::RngExt as _;
 use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::book::{Book, Message, PATIENT, PENDING};
@@ -75,8 +77,6 @@ enum End {
     Wished,
     /// Another way, perhaps with a close code.
     Lost(Option<u16>),
-    /// All has come.
-    Finished,
 }
 
 struct Device {
@@ -102,6 +102,26 @@ pub struct Parts {
     pub pending: Arc<AtomicUsize>,
     /// Rules of the protocol that were broken before its eyes.
     pub broken: mpsc::Sender<String>,
+    /// Devices, of all clients, that do not stand at their targets yet.
+    pub owing: Arc<AtomicUsize>,
+}
+
+impl Parts {
+    /// What a device of its own needs, which nobody tells what to send.
+    fn beside(&mut self) -> Self {
+        let (_, wishes) = mpsc::channel(1);
+        Self {
+            town: self.town.clone(),
+            person: self.person.clone(),
+            random: StdRng::from_rng(&mut self.random),
+            wishes,
+            phase: self.phase.clone(),
+            orders: self.orders.clone(),
+            pending: Arc::default(),
+            broken: self.broken.clone(),
+            owing: self.owing.clone(),
+        }
+    }
 }
 
 /// The task of one client.
@@ -109,32 +129,43 @@ pub struct Client {
     parts: Parts,
     device: Device,
     parked: Vec<Device>,
+    /// Those that came back at the end.
+    others: JoinSet<Outcome>,
     book: Book,
     /// SENDs on this connection without an answer.
     asked: HashMap<String, Vec<Call>>,
     edge: usize,
     reconnect: u64,
     page_at: Instant,
+    /// Whether it has stood at its targets.
+    stood: bool,
 }
 
 impl Client {
     /// A client that has not connected yet.
     pub fn new(parts: Parts) -> Self {
         let device = Device { memory: parts.town.recorder.device(), cursors: Cursors::default() };
+        parts.owing.fetch_add(1, Ordering::Relaxed);
+        Self::with(parts, device)
+    }
+
+    fn with(parts: Parts, device: Device) -> Self {
         let (edge, reconnect) = (parts.person.index, parts.orders.borrow().reconnect);
         Self {
             parts,
             device,
             parked: Vec::new(),
+            others: JoinSet::new(),
             book: Book::default(),
             asked: HashMap::new(),
             edge,
             reconnect,
             page_at: Instant::now(),
+            stood: false,
         }
     }
 
-    /// Lives until the phase is over, or everything has come.
+    /// Lives until the phase is over. Devices that were put away come back at the end.
     pub async fn live(mut self) -> Outcome {
         let mut backoff = Backoff::default();
         loop {
@@ -143,11 +174,7 @@ impl Client {
                 backoff.reset();
             }
             match end {
-                _ if matches!(*self.parts.phase.borrow(), Phase::Over) => return Ok(()),
-                End::Finished => match self.parked.pop() {
-                    Some(device) => self.device = device,
-                    None => return Ok(()),
-                },
+                _ if matches!(*self.parts.phase.borrow(), Phase::Over) => break,
                 End::Wished => self.between().await,
                 End::Lost(_) => {
                     self.edge += 1;
@@ -155,6 +182,10 @@ impl Client {
                 }
             }
         }
+        while let Some(other) = self.others.join_next().await {
+            other??;
+        }
+        Ok(())
     }
 
     /// After a break of one's own: perhaps elsewhere, perhaps as another device, after a while.
@@ -183,12 +214,14 @@ impl Client {
         let next = if !self.parked.is_empty() && random.random_ratio(1, 2) {
             self.parked.remove(0)
         } else {
+            self.parts.owing.fetch_add(1, Ordering::Relaxed);
             Device { memory: recorder.device(), cursors: Cursors::default() }
         };
         let old = std::mem::replace(&mut self.device, next);
         if self.parked.len() < PARKED && random.random_ratio(2, 3) {
             self.parked.push(old);
         } else {
+            self.parts.owing.fetch_sub(1, Ordering::Relaxed);
             recorder.retired(old.memory);
         }
     }
@@ -218,7 +251,7 @@ impl Client {
             town.recorder.answered(call, Answer::Unknown("the connection ended".to_owned()));
         }
         let resumed = session.is_resumed();
-        let polite = matches!(end, End::Finished) || self.parts.random.random_ratio(1, 3);
+        let polite = self.parts.random.random_ratio(1, 3);
         self.device.cursors = match end {
             End::Lost(_) => session.abandon(),
             _ if polite => session.close().await,
@@ -244,8 +277,10 @@ impl Client {
         loop {
             let phase = self.parts.phase.borrow().clone();
             self.note_pending();
-            if matches!(phase, Phase::Over) {
-                return Ok(End::Wished);
+            match &phase {
+                Phase::Over => return Ok(End::Wished),
+                Phase::Ending(_) => self.bring_back(),
+                _ => {}
             }
             if session.is_resumed() {
                 if !std::mem::replace(&mut greeted, true) {
@@ -254,8 +289,9 @@ impl Client {
                 self.page(session, edge).await?;
                 self.send_due(session, connection, edge).await;
                 match &phase {
-                    Phase::Ending(targets) if self.stands(session, targets) => {
-                        return Ok(End::Finished);
+                    Phase::Ending(targets) if !self.stood && self.stands(session, targets) => {
+                        self.stood = true;
+                        self.parts.owing.fetch_sub(1, Ordering::Relaxed);
                     }
                     Phase::Running if Instant::now() >= break_at => return Ok(End::Wished),
                     _ if leaving && Instant::now() >= break_at => return Ok(End::Wished),
@@ -401,6 +437,15 @@ impl Client {
         let at = |(&place, last): (&u64, &u64)| session.cursors.cursor(place).as_ref() >= Some(last);
         let targets = targets.get(&self.parts.person.id);
         session.cursors.owing().is_none() && targets.is_none_or(|all| all.iter().all(at))
+    }
+
+    /// At the end every device that was put away lives by itself.
+    fn bring_back(&mut self) {
+        for device in std::mem::take(&mut self.parked) {
+            let other = Self::with(self.parts.beside(), device);
+            let living: Pin<Box<dyn Future<Output = Outcome> + Send>> = Box::pin(other.live());
+            self.others.spawn(living);
+        }
     }
 
     fn note_pending(&self) {
