@@ -5,6 +5,7 @@
 //! integration tests (`it/`) and the programs (`bin/`) have in common; it asserts nothing by itself
 //! and returns every failure as a [`Failure`].
 
+pub mod check;
 pub mod client;
 pub mod eventually;
 pub mod failure;

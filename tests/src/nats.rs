@@ -1,8 +1,10 @@
 //! A NATS server of one's own: fresh, on free ports, killed when dropped.
 //!
 //! Invariant: two servers never share a port or a store, and a server that was killed comes back on
-//! the same of both. Its log is shown when the test that owns it panics. Clusters are not started
-//! from here.
+//! the same of both. Its log is shown when the test that owns it panics. Three that are one are
+//! started by [`cluster`].
+
+pub mod cluster;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +17,7 @@ use crate::process::{Log, Process};
 use crate::{Outcome, locate, warden};
 
 /// A server that is not up by then has failed.
-const READY_WITHIN: Duration = Duration::from_secs(20);
+const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// How a server is configured.
 pub enum Mode {
@@ -26,10 +28,13 @@ pub enum Mode {
         /// `NATTER_NKEY_<USER>` and its key, for every user.
         keys: Vec<(String, String)>,
     },
+    /// One of three, by a file of `nats-config/cluster`.
+    Node(cluster::Node),
 }
 
 /// One running server.
 pub struct NatsServer {
+    name: String,
     process: Process,
     mode: Mode,
     port: u16,
@@ -56,15 +61,35 @@ impl NatsServer {
     }
 
     async fn start(mode: Mode, directory: PathBuf, owned: Option<TempDir>) -> Outcome<Self> {
-        let ports = locate::free_ports(2)?;
-        let (port, monitor) = (ports[0], ports[1]);
-        let log = Log::new(&directory, "nats");
-        let command = command(&mode, &directory, port, monitor)?;
-        let process = Process::start("nats", command, &log)?;
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
-        let mut server = Self { process, mode, port, monitor, directory, log, http, _owned: owned };
+        let mut server = Self::launch("nats", mode, directory, owned)?;
         server.ready().await?;
         Ok(server)
+    }
+
+    fn launch(
+        name: &str,
+        mode: Mode,
+        directory: PathBuf,
+        owned: Option<TempDir>,
+    ) -> Outcome<Self> {
+        let ports = locate::free_ports(2)?;
+        let (port, monitor) = (ports[0], ports[1]);
+        let log = Log::new(&directory, name);
+        let command = command(&mode, &directory, port, monitor)?;
+        let process = Process::start(name, command, &log)?;
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
+        let name = name.to_owned();
+        Ok(Self { name, process, mode, port, monitor, directory, log, http, _owned: owned })
+    }
+
+    /// What its log is called: `nats`, or `nats-1` to `nats-3`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The port where clients connect.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where clients connect.
@@ -94,15 +119,27 @@ impl NatsServer {
 
     /// Kills it if it runs, and starts it again on the same port and store.
     pub async fn restart(&mut self) -> Outcome {
-        self.process.kill();
-        let command = command(&self.mode, &self.directory, self.port, self.monitor)?;
-        self.process = Process::start("nats", command, &self.log)?;
+        self.revive()?;
         self.ready().await
     }
 
-    async fn ready(&mut self) -> Outcome {
+    /// The same without waiting until it serves: one of three may have to wait for another.
+    pub fn revive(&mut self) -> Outcome {
+        self.process.kill();
+        let command = command(&self.mode, &self.directory, self.port, self.monitor)?;
+        self.process = Process::start(&self.name, command, &self.log)?;
+        Ok(())
+    }
+
+    /// Whether it has ended, killed or not.
+    pub fn ended(&mut self) -> bool {
+        self.process.ended().is_some()
+    }
+
+    /// Waits until it serves; a node of three, until it has caught up with the others.
+    pub async fn ready(&mut self) -> Outcome {
         let url = format!("http://127.0.0.1:{}/healthz", self.monitor);
-        eventually("nats-server is healthy", READY_WITHIN, async || {
+        eventually(&format!("{} is healthy", self.name), READY_WITHIN, async || {
             self.process.must_run()?;
             Ok(match self.http.get(&url).send().await {
                 Ok(answer) => Seen::when(answer.status().is_success(), answer.status()),
@@ -116,7 +153,7 @@ impl NatsServer {
 impl Drop for NatsServer {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- the log of nats ends:\n{}", self.log.tail(0));
+            eprintln!("--- the log of {} ends:\n{}", self.name, self.log.tail(0));
         }
     }
 }
@@ -135,6 +172,12 @@ fn command(mode: &Mode, directory: &Path, port: u16, monitor: u16) -> Outcome<Co
             command.env("NATTER_NATS_MONITOR_PORT", monitor.to_string());
             command.env("NATTER_NATS_STORE", format!("\"{}\"", store.display()));
             command.envs(keys.iter().map(|(name, key)| (name, key)));
+        }
+        Mode::Node(node) => {
+            node.configure(&mut command);
+            command.env("NATTER_NATS_PORT", port.to_string());
+            command.env("NATTER_NATS_MONITOR_PORT", monitor.to_string());
+            command.env("NATTER_NATS_STORE", format!("\"{}\"", store.display()));
         }
     }
     Ok(command)

@@ -6,6 +6,8 @@
 //! that owns the stack panics; a test that shares one uses [`Stack::marks`] and [`Stack::logs_since`].
 
 mod plan;
+mod secrets;
+mod wiring;
 
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -14,9 +16,12 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 pub use plan::{ALL_ROLES, Plan};
+pub use secrets::secrets;
+pub use wiring::{Direct, Wiring};
 
 use crate::eventually::{Seen, eventually};
 use crate::nats::NatsServer;
+use crate::nats::cluster::Cluster;
 use crate::process::{Log, Process, crashed};
 use crate::{Context as _, Outcome, locate, warden};
 
@@ -28,6 +33,7 @@ const DRAINED_WITHIN: Duration = Duration::from_mins(1);
 /// A worker or edge: how it is started, where it answers, what runs of it.
 struct Member {
     name: String,
+    roles: String,
     binary: &'static str,
     arguments: Vec<String>,
     settings: Vec<(String, String)>,
@@ -37,11 +43,17 @@ struct Member {
     process: Option<Process>,
 }
 
+/// What it all stands on.
+enum Bus {
+    Single(NatsServer),
+    Cluster(Cluster),
+}
+
 /// A running platform.
 pub struct Stack {
     members: Vec<Member>,
     edges: Vec<String>,
-    nats: NatsServer,
+    bus: Bus,
     http: reqwest::Client,
     /// Last, so that all processes are dead before their files go.
     directory: TempDir,
@@ -57,10 +69,14 @@ impl Stack {
         let root = directory.path();
         warden::sweep(root)?;
         let keys = secrets(&root.join("secrets"))?;
-        let nats = NatsServer::configured(keys, root).await?;
-        let (members, edges) = plan.members(root, &nats.url())?;
+        let bus = if plan.is_clustered() {
+            Bus::Cluster(Cluster::start(&keys, root, plan.wiring()).await?)
+        } else {
+            Bus::Single(NatsServer::configured(keys, root).await?)
+        };
+        let (members, edges) = plan.members(root, bus.nodes())?;
         let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
-        let mut stack = Self { members, edges, nats, http, directory };
+        let mut stack = Self { members, edges, bus, http, directory };
         for index in 0..stack.members.len() {
             stack.members[index].launch()?;
         }
@@ -75,9 +91,38 @@ impl Stack {
         &self.edges
     }
 
-    /// The NATS server under it all.
+    /// The NATS server under it all; the first node of a cluster.
     pub fn nats(&mut self) -> &mut NatsServer {
-        &mut self.nats
+        match &mut self.bus {
+            Bus::Single(server) => server,
+            Bus::Cluster(cluster) => &mut cluster.nodes[0],
+        }
+    }
+
+    /// All NATS servers under it.
+    pub fn nodes(&mut self) -> &mut [NatsServer] {
+        match &mut self.bus {
+            Bus::Single(server) => std::slice::from_mut(server),
+            Bus::Cluster(cluster) => &mut cluster.nodes,
+        }
+    }
+
+    /// A connection that may do everything, past all that is between the parts. Only of a cluster.
+    pub async fn checker(&self) -> Outcome<async_nats::Client> {
+        match &self.bus {
+            Bus::Single(_) => crate::fail!("a single server has no user for tests"),
+            Bus::Cluster(cluster) => cluster.connect().await,
+        }
+    }
+
+    /// The roles of a worker, as they were given to it; nothing for an edge.
+    pub fn roles(&self, name: &str) -> Outcome<&str> {
+        Ok(&self.members[self.index(name)?].roles)
+    }
+
+    /// The number of a running process in the system; none where it does not run.
+    pub fn pid(&self, name: &str) -> Outcome<Option<u32>> {
+        Ok(self.members[self.index(name)?].process.as_ref().map(Process::pid))
     }
 
     /// The names of the processes that can be killed: `worker-0`…, `edge-0`….
@@ -95,8 +140,19 @@ impl Stack {
 
     /// Starts a killed process again, at its old address, and waits until it is ready.
     pub async fn revive(&mut self, name: &str) -> Outcome {
+        self.launch(name)?;
+        self.await_ready(name).await
+    }
+
+    /// The same without waiting.
+    pub fn launch(&mut self, name: &str) -> Outcome {
         let index = self.index(name)?;
-        self.members[index].launch()?;
+        self.members[index].launch()
+    }
+
+    /// Waits until a process that was started is ready.
+    pub async fn await_ready(&mut self, name: &str) -> Outcome {
+        let index = self.index(name)?;
         self.ready(index).await
     }
 
@@ -185,7 +241,8 @@ impl Stack {
 
     fn logs(&self) -> impl Iterator<Item = (&str, &Log)> {
         let members = self.members.iter().map(|member| (member.name.as_str(), &member.log));
-        std::iter::once(("nats", self.nats.log())).chain(members)
+        let nodes = self.bus.nodes().iter().map(|node| (node.name(), node.log()));
+        nodes.chain(members)
     }
 
     fn index(&self, name: &str) -> Outcome<usize> {
@@ -218,6 +275,15 @@ impl Stack {
     }
 }
 
+impl Bus {
+    fn nodes(&self) -> &[NatsServer] {
+        match self {
+            Self::Single(server) => std::slice::from_ref(server),
+            Self::Cluster(cluster) => &cluster.nodes,
+        }
+    }
+}
+
 impl Drop for Stack {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -245,43 +311,5 @@ impl Member {
         }
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         Ok(command)
-    }
-}
-
-/// Has the product create its secrets, and reads the public keys for the NATS server.
-pub fn secrets(directory: &Path) -> Outcome<Vec<(String, String)>> {
-    let output = Command::new(locate::binary("natter-workers")?)
-        .args(["secrets", "--dir"])
-        .arg(directory)
-        .output()
-        .during("running natter-workers secrets")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    crate::ensure!(output.status.success(), "natter-workers secrets: {}: {said}", output.status);
-    let file = directory.join("nkeys.env");
-    let text = std::fs::read_to_string(&file).during(file.display())?;
-    let keys: Vec<_> = text.lines().filter_map(variable).collect();
-    crate::ensure!(!keys.is_empty(), "no keys in {}", file.display());
-    Ok(keys)
-}
-
-/// Reads a `NAME=value` line; comments and blank lines hold none.
-fn variable(line: &str) -> Option<(String, String)> {
-    let (name, value) = line.trim().split_once('=')?;
-    let name = name.trim().trim_start_matches("export ").trim();
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    (plain && !name.is_empty()).then(|| (name.to_owned(), value.trim().to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_the_lines_of_an_environment_file() {
-        let read = |line| variable(line).map(|(name, value)| format!("{name} {value}"));
-        assert_eq!(read("NATTER_NKEY_EDGE=UABC").as_deref(), Some("NATTER_NKEY_EDGE UABC"));
-        assert_eq!(read("export A=b\n").as_deref(), Some("A b"));
-        assert_eq!(read("# A=b"), None);
-        assert_eq!(read(""), None);
     }
 }

@@ -1,0 +1,44 @@
+//! Proves, or disproves, that nothing is lost, nothing comes twice and nothing out of order, under
+//! faults. See `natter_tests::check`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use natter_tests::check::run::{self, Options};
+
+/// Drives a platform of its own under faults, and judges what clients saw.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Judges a record that was kept.
+    Judge {
+        /// The record.
+        file: PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Some(Command::Judge { file }) => run::judge_file(&file),
+        None => Box::pin(run::run(&arguments.options)).await,
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("natter-check: {failure:?}");
+            ExitCode::FAILURE
+        }
+    }
+}

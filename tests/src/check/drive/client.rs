@@ -1,0 +1,455 @@
+//! One client: a socket that sends what it is told, breaks now and then, and resumes, on another edge
+//! or as another device.
+//!
+//! Invariant: it follows the protocol's rules for clients to the letter, relies on cursors and GAPs
+//! alone, and writes down all that it says and hears. What a device has missed is owed to it until it
+//! is retired, so devices that were put away come back at the end.
+
+use std::collections::{BTreeMap, HashMap};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::book::{Book, Message, PATIENT, PENDING};
+use super::town::{Person, Town};
+use crate::check::faults::Orders;
+use crate::check::record::{Answer, Call, Connection, Device as Memory, Op, text};
+use crate::client::backoff::Backoff;
+use crate::client::{Cursors, Event, Kind, Session, paging};
+use crate::json::Look as _;
+use crate::{Outcome, ensure};
+
+/// RESUMED has come by then, or another connection is tried.
+const RESUMED_WITHIN: Duration = Duration::from_secs(20);
+/// How long a connection may take to be made.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a page of a GAP may take.
+const PAGED_WITHIN: Duration = Duration::from_secs(10);
+/// From one attempt to page a GAP to the next.
+const PAGE_AGAIN: Duration = Duration::from_secs(1);
+/// How often a client looks at what else there is to do.
+const LOOK: Duration = Duration::from_millis(100);
+/// Milliseconds of a connection that the client breaks itself.
+const LIVES: std::ops::Range<u64> = 2_000..20_000;
+/// Milliseconds without a connection then.
+const AWAY: std::ops::Range<u64> = 0..3_000;
+/// Devices put away.
+const PARKED: usize = 2;
+
+/// What clients are to do.
+#[derive(Clone, Debug)]
+pub enum Phase {
+    /// To live.
+    Running,
+    /// To end what is pending.
+    Settling,
+    /// To catch up: the last entry of each conversation, by person.
+    Ending(Arc<BTreeMap<u64, BTreeMap<u64, u64>>>),
+    /// To leave.
+    Over,
+}
+
+/// What a client's socket shall send.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// A message.
+    Say(Message),
+    /// A read marker.
+    Read {
+        /// Where.
+        conversation: u64,
+        /// Up to where.
+        id: u64,
+    },
+}
+
+/// Why a connection ended.
+enum End {
+    /// The client wished it.
+    Wished,
+    /// Another way, perhaps with a close code.
+    Lost(Option<u16>),
+}
+
+struct Device {
+    memory: Memory,
+    cursors: Cursors,
+}
+
+/// What a client works with.
+pub struct Parts {
+    /// Where it lives.
+    pub town: Arc<Town>,
+    /// Whose it is.
+    pub person: Arc<Person>,
+    /// Its own chance.
+    pub random: StdRng,
+    /// What it shall send.
+    pub wishes: mpsc::Receiver<Wish>,
+    /// What all are to do.
+    pub phase: watch::Receiver<Phase>,
+    /// What faults say.
+    pub orders: watch::Receiver<Orders>,
+    /// How much of what it shall send is not settled.
+    pub pending: Arc<AtomicUsize>,
+    /// Rules of the protocol that were broken before its eyes.
+    pub broken: mpsc::Sender<String>,
+    /// Devices, of all clients, that do not stand at their targets yet.
+    pub owing: Arc<AtomicUsize>,
+}
+
+impl Parts {
+    /// What a device of its own needs, which nobody tells what to send.
+    fn beside(&mut self) -> Self {
+        let (_, wishes) = mpsc::channel(1);
+        Self {
+            town: self.town.clone(),
+            person: self.person.clone(),
+            random: StdRng::from_rng(&mut self.random),
+            wishes,
+            phase: self.phase.clone(),
+            orders: self.orders.clone(),
+            pending: Arc::default(),
+            broken: self.broken.clone(),
+            owing: self.owing.clone(),
+        }
+    }
+}
+
+/// The task of one client.
+pub struct Client {
+    parts: Parts,
+    device: Device,
+    parked: Vec<Device>,
+    /// Those that came back at the end.
+    others: JoinSet<Outcome>,
+    book: Book,
+    /// SENDs on this connection without an answer.
+    asked: HashMap<String, Vec<Call>>,
+    edge: usize,
+    reconnect: u64,
+    page_at: Instant,
+    /// Whether it has stood at its targets.
+    stood: bool,
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    pub fn new(parts: Parts) -> Self {
+        let device = Device { memory: parts.town.recorder.device(), cursors: Cursors::default() };
+        parts.owing.fetch_add(1, Ordering::Relaxed);
+        Self::with(parts, device)
+    }
+
+    fn with(parts: Parts, device: Device) -> Self {
+        let (edge, reconnect) = (parts.person.index, parts.orders.borrow().reconnect);
+        Self {
+            parts,
+            device,
+            parked: Vec::new(),
+            others: JoinSet::new(),
+            book: Book::default(),
+            asked: HashMap::new(),
+            edge,
+            reconnect,
+            page_at: Instant::now(),
+            stood: false,
+        }
+    }
+
+    /// Lives until the phase is over. Devices that were put away come back at the end.
+    pub async fn live(mut self) -> Outcome {
+        let mut backoff = Backoff::default();
+        loop {
+            let (end, resumed) = Box::pin(self.connection()).await?;
+            if resumed {
+                backoff.reset();
+            }
+            match end {
+                _ if matches!(*self.parts.phase.borrow(), Phase::Over) => break,
+                End::Wished => self.between().await,
+                End::Lost(_) => {
+                    self.edge += 1;
+                    sleep(backoff.wait()).await;
+                }
+            }
+        }
+        while let Some(other) = self.others.join_next().await {
+            other??;
+        }
+        Ok(())
+    }
+
+    /// After a break of one's own: perhaps elsewhere, perhaps as another device, after a while.
+    async fn between(&mut self) {
+        let random = &mut self.parts.random;
+        if random.random_ratio(1, 2) {
+            self.edge += 1;
+        }
+        if matches!(*self.parts.phase.borrow(), Phase::Running) && random.random_ratio(1, 5) {
+            self.change_device();
+        }
+        let away = Duration::from_millis(self.parts.random.random_range(AWAY));
+        // Nobody stays away when all come back at once, or when it is over.
+        let _ = timeout(away, async {
+            tokio::select! {
+                _ = self.parts.orders.changed() => {}
+                _ = self.parts.phase.changed() => {}
+            }
+        })
+        .await;
+    }
+
+    fn change_device(&mut self) {
+        let recorder = &self.parts.town.recorder;
+        let random = &mut self.parts.random;
+        let next = if !self.parked.is_empty() && random.random_ratio(1, 2) {
+            self.parked.remove(0)
+        } else {
+            self.parts.owing.fetch_add(1, Ordering::Relaxed);
+            Device { memory: recorder.device(), cursors: Cursors::default() }
+        };
+        let old = std::mem::replace(&mut self.device, next);
+        if self.parked.len() < PARKED && random.random_ratio(2, 3) {
+            self.parked.push(old);
+        } else {
+            self.parts.owing.fetch_sub(1, Ordering::Relaxed);
+            recorder.retired(old.memory);
+        }
+    }
+
+    /// One connection. Whether RESUMED came, beside how it ended.
+    async fn connection(&mut self) -> Outcome<(End, bool)> {
+        let town = self.parts.town.clone();
+        let edge = self.edge % town.edges;
+        let url = town.url(&self.parts.person, edge)?;
+        let token = town.token(&self.parts.person).await?;
+        let cursors = self.device.cursors.clone();
+        let given = cursors.clone().identify();
+        let person = self.parts.person.id;
+        let connection = town.recorder.opened(self.device.memory, person, edge, &given)?;
+        let opening = timeout(CONNECTED_WITHIN, Box::pin(Session::open(&url, &token, cursors)));
+        let Ok(Ok(mut session)) = opening.await else {
+            town.recorder.closed(connection, None, false);
+            return Ok((End::Lost(None), false));
+        };
+        let end = self.serve(&mut session, connection, edge).await?;
+        for rule in session.violations() {
+            let rule = format!("{}: {rule}", self.parts.person.username);
+            // Beyond a full queue, more say nothing new.
+            let _ = self.parts.broken.try_send(rule);
+        }
+        for call in self.asked.drain().flat_map(|(_, calls)| calls) {
+            town.recorder.answered(call, Answer::Unknown("the connection ended".to_owned()));
+        }
+        let resumed = session.is_resumed();
+        let polite = self.parts.random.random_ratio(1, 3);
+        self.device.cursors = match end {
+            End::Lost(_) => session.abandon(),
+            _ if polite => session.close().await,
+            _ => session.abandon(),
+        };
+        let (code, wished) = match end {
+            End::Lost(code) => (code, false),
+            _ => (None, true),
+        };
+        town.recorder.closed(connection, code, wished);
+        Ok((end, resumed))
+    }
+
+    async fn serve(
+        &mut self,
+        session: &mut Session,
+        connection: Connection,
+        edge: usize,
+    ) -> Outcome<End> {
+        let opened = Instant::now();
+        let mut break_at = opened + Duration::from_millis(self.parts.random.random_range(LIVES));
+        let (mut greeted, mut leaving) = (false, false);
+        loop {
+            let phase = self.parts.phase.borrow().clone();
+            self.note_pending();
+            match &phase {
+                Phase::Over => return Ok(End::Wished),
+                Phase::Ending(_) => self.bring_back(),
+                _ => {}
+            }
+            if session.is_resumed() {
+                if !std::mem::replace(&mut greeted, true) {
+                    self.book.resumed();
+                }
+                self.page(session, edge).await?;
+                self.send_due(session, connection, edge).await;
+                match &phase {
+                    Phase::Ending(targets) if !self.stood && self.stands(session, targets) => {
+                        self.stood = true;
+                        self.parts.owing.fetch_sub(1, Ordering::Relaxed);
+                    }
+                    Phase::Running if Instant::now() >= break_at => return Ok(End::Wished),
+                    _ if leaving && Instant::now() >= break_at => return Ok(End::Wished),
+                    _ => {}
+                }
+            } else if opened.elapsed() > RESUMED_WITHIN {
+                return Ok(End::Lost(None));
+            }
+            if let Some(wait) = session.reconnect_after()
+                && !std::mem::replace(&mut leaving, true)
+            {
+                self.parts.town.recorder.heard(connection, "RECONNECT", &json!({}));
+                break_at = Instant::now() + wait;
+            }
+            let reconnect = self.parts.orders.borrow().reconnect;
+            if std::mem::replace(&mut self.reconnect, reconnect) != reconnect {
+                return Ok(End::Wished);
+            }
+            let room = self.book.len() < PENDING && session.is_resumed();
+            tokio::select! {
+                event = session.next() => match event {
+                    Ok(event) => self.hear(&event, connection)?,
+                    Err(ended) => return Ok(End::Lost(ended.code)),
+                },
+                Some(wish) = self.parts.wishes.recv(), if room => {
+                    self.grant(wish, session, connection, edge).await;
+                }
+                () = sleep(LOOK) => {}
+            }
+        }
+    }
+
+    async fn grant(&mut self, wish: Wish, session: &Session, on: Connection, edge: usize) {
+        match wish {
+            Wish::Say(message) => self.book.take(message),
+            Wish::Read { conversation, id } => {
+                let op = Op::Read { conversation, id };
+                self.parts.town.recorder.asked_on(self.parts.person.id, edge, on, op);
+                let (conversation, id) = (conversation.to_string(), id.to_string());
+                let data = json!({ "conversation_id": conversation, "id": id });
+                // How the connection ended comes where events come.
+                let _ = session.frame(&json!({ "op": 22, "d": data })).await;
+            }
+        }
+    }
+
+    async fn send_due(&mut self, session: &Session, on: Connection, edge: usize) {
+        while let Some(message) = self.book.due(|place| session.cursors.next_gap(place).is_some()) {
+            let Message { conversation, content, nonce } = message;
+            let op = Op::Send { conversation, nonce: nonce.clone(), content: text(&content) };
+            let call = self.parts.town.recorder.asked_on(self.parts.person.id, edge, on, op);
+            self.asked.entry(nonce.clone()).or_default().push(call);
+            if session.send(conversation, &content, &nonce).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn hear(&mut self, event: &Event, connection: Connection) -> Outcome {
+        let data = &event.data;
+        self.parts.town.recorder.heard(connection, &event.name, data);
+        match event.kind {
+            Kind::Entry { .. } if event.name == "MESSAGE_CREATE" => self.created(data)?,
+            Kind::Ack => {
+                let (nonce, id) = (data.text("nonce")?, data.id("id")?);
+                self.book.settle(nonce);
+                self.answered(nonce, Answer::Done(Some(id)));
+                let conversation = data.id("conversation_id")?;
+                self.parts.town.said(conversation, id, self.parts.person.id);
+            }
+            Kind::Nack => self.refused(data)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// One's own message with a pending nonce is its ACK.
+    fn created(&mut self, data: &Value) -> Outcome {
+        if data.id("author_id")? == self.parts.person.id
+            && let Some(nonce) = data.get("nonce").and_then(Value::as_str)
+        {
+            self.book.settle(nonce);
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, data: &Value) -> Outcome {
+        let Some(nonce) = data.get("nonce").and_then(Value::as_str) else { return Ok(()) };
+        let code = data.text("code")?;
+        let unknown = matches!(code, "unknown_outcome" | "timeout");
+        let answer = if unknown { Answer::Unknown } else { Answer::Refused };
+        self.answered(nonce, answer(code.to_owned()));
+        if PATIENT.contains(&code) {
+            let asked = data.get("retry_after_ms").and_then(Value::as_u64).unwrap_or(0);
+            self.book.again(nonce, Duration::from_millis(asked));
+        } else {
+            self.book.settle(nonce);
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, nonce: &str, answer: Answer) {
+        let Some(calls) = self.asked.get_mut(nonce) else { return };
+        if !calls.is_empty() {
+            self.parts.town.recorder.answered(calls.remove(0), answer);
+        }
+        if calls.is_empty() {
+            self.asked.remove(nonce);
+        }
+    }
+
+    /// Pages what is owed, as far as there are answers; the rest stays owed.
+    async fn page(&mut self, session: &mut Session, edge: usize) -> Outcome {
+        if self.page_at > Instant::now() {
+            return Ok(());
+        }
+        let Parts { town, person, .. } = &self.parts;
+        while let Some(conversation) = session.cursors.owing() {
+            let Some(gap) = session.cursors.next_gap(conversation) else { return Ok(()) };
+            let api = town.api(person, edge).await?;
+            let asked = paging::entries(&api, conversation, gap.from, paging::PAGE);
+            let Ok(Ok(page)) = timeout(PAGED_WITHIN, asked).await else {
+                self.page_at = Instant::now() + PAGE_AGAIN;
+                return Ok(());
+            };
+            let inside = page.ids.iter().take_while(|&&id| id < gap.to).count();
+            for &id in &page.ids[..inside] {
+                let paged = session.cursors.paged(conversation, id);
+                ensure!(paged.is_ok(), "a page of {conversation} has {id}: {paged:?}");
+            }
+            let reached = page.next.is_none_or(|next| next.saturating_add(1) >= gap.to);
+            let done = reached || !page.has_more;
+            let items = &page.items[..inside];
+            town.recorder.paged(self.device.memory, conversation, (gap.from, gap.to), items, done)?;
+            if done {
+                session.cursors.paged_to_the_end(conversation);
+            }
+        }
+        Ok(())
+    }
+
+    fn stands(&self, session: &Session, targets: &BTreeMap<u64, BTreeMap<u64, u64>>) -> bool {
+        let at = |(&place, last): (&u64, &u64)| session.cursors.cursor(place).as_ref() >= Some(last);
+        let targets = targets.get(&self.parts.person.id);
+        session.cursors.owing().is_none() && targets.is_none_or(|all| all.iter().all(at))
+    }
+
+    /// At the end every device that was put away lives by itself.
+    fn bring_back(&mut self) {
+        for device in std::mem::take(&mut self.parked) {
+            let other = Self::with(self.parts.beside(), device);
+            let living: Pin<Box<dyn Future<Output = Outcome> + Send>> = Box::pin(other.live());
+            self.others.spawn(living);
+        }
+    }
+
+    fn note_pending(&self) {
+        let pending = self.book.len() + self.parts.wishes.len();
+        self.parts.pending.store(pending, Ordering::Relaxed);
+    }
+}

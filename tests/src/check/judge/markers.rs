@@ -1,0 +1,114 @@
+//! Read markers never move back, and unread counts are right at rest.
+//!
+//! Invariant: a marker may lag by [`LAG_US`], and is judged against what was told longer ago than that.
+
+use std::collections::BTreeMap;
+
+use super::story::Fate;
+use super::{Finding, Guarantee, Story};
+use crate::check::record::{Event, Kind, Op, Seen, Shown, What};
+
+/// Markers and counts in lists may lag by that long.
+const LAG_US: u64 = 2_000_000;
+/// Counts go no further.
+const UNREAD_MAX: u64 = 100;
+
+/// Something known of a marker: it stood here, as of that time.
+#[derive(Clone, Copy)]
+struct Stood {
+    at: u64,
+    id: u64,
+}
+
+pub(super) fn judge(story: &Story<'_>) -> Vec<Finding> {
+    let mut stood: BTreeMap<(u64, u64), Vec<Stood>> = BTreeMap::new();
+    for call in &story.calls {
+        if let (Op::Read { conversation, id }, Fate::Done(_)) = (call.op, call.fate)
+            && let Some((_, at)) = call.answered
+        {
+            stood.entry((call.person, *conversation)).or_default().push(Stood { at, id: *id });
+        }
+    }
+    for (&conversation, log) in story.logs.iter().filter(|(_, log)| !log.dm) {
+        // A new member has read up to their own MEMBER_ADD.
+        for (&user, spans) in &log.spans {
+            let own =
+                spans.iter().map(|s| Stood { at: s.at.saturating_sub(story.unix), id: s.from });
+            stood.entry((user, conversation)).or_default().extend(own);
+        }
+    }
+    let mut found = Vec::new();
+    // Notes are in the order of time, so what is shown is compared with what was known before.
+    for note in &story.record.notes {
+        let (person, since, list): (u64, u64, &[Shown]) = match &note.what {
+            What::Heard { connection, event } => {
+                let Some(line) = story.lines.get(connection) else { continue };
+                match event {
+                    Event::Ready { conversations, .. } => {
+                        (line.person, line.opened.1, conversations)
+                    }
+                    Event::Read { conversation, id } => {
+                        let known = stood.entry((line.person, *conversation)).or_default();
+                        if let Some(before) = ahead(known, note.at, *id) {
+                            found.push(back(note.index, line.person, *conversation, *id, before));
+                        }
+                        known.push(Stood { at: note.at, id: *id });
+                        continue;
+                    }
+                    _ => continue,
+                }
+            }
+            What::Seen(Seen::Fresh { person, conversations: Ok(list), .. }) => {
+                (*person, note.at, list)
+            }
+            _ => continue,
+        };
+        for shown in list {
+            let known = stood.entry((person, shown.conversation)).or_default();
+            let id = shown.read.unwrap_or(0);
+            if let Some(before) = ahead(known, since, id) {
+                found.push(back(note.index, person, shown.conversation, id, before));
+            }
+            known.push(Stood { at: note.at, id });
+        }
+    }
+    found
+}
+
+/// Where the marker stood, if it was ahead of that id long enough before.
+fn ahead(known: &[Stood], at: u64, id: u64) -> Option<u64> {
+    let sure = known.iter().filter(|stood| stood.at.saturating_add(LAG_US) < at && stood.id > id);
+    sure.map(|stood| stood.id).max()
+}
+
+fn back(index: u64, person: u64, conversation: u64, id: u64, before: u64) -> Finding {
+    let what = format!("the marker of {person} is shown at {id}, and stood at {before}");
+    Finding::new(Guarantee::Markers, what).at(index).of(conversation).entry(id).person(person)
+}
+
+/// Unread counts at rest.
+pub(super) fn judge_unread(story: &Story<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for note in &story.record.notes {
+        let What::Seen(Seen::Fresh { person, conversations: Ok(list), .. }) = &note.what else {
+            continue;
+        };
+        for shown in list {
+            let Some(log) = story.logs.get(&shown.conversation) else { continue };
+            let read = shown.read.unwrap_or(0);
+            let unread = log.valid().filter(|entry| {
+                let message = entry.kind == Kind::MessageCreate && entry.author != *person;
+                message && entry.id > read && log.deletion(entry.id).is_none()
+            });
+            let wanted = (unread.count() as u64).min(UNREAD_MAX);
+            if shown.unread != wanted {
+                let has = shown.unread;
+                let what =
+                    format!("{person} is shown {has} unread after {read}, there are {wanted}");
+                let finding = Finding::new(Guarantee::Unread, what).at(note.index);
+                found.push(finding.of(shown.conversation).person(*person));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,303 @@
+//! One run after the other: a platform is started, people live on it while faults come and go, all
+//! comes to rest, and the record is judged.
+//!
+//! Invariant: a run is a function of its seed and its options as far as processes and networks allow.
+//! A run that could not be driven to its end is a failure, never a clean one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::drive::town::Town;
+use super::drive::{Drive, Traffic, rest};
+use super::faults::bus::Bus;
+use super::faults::schedule::{self, Planned};
+use super::faults::{Heal, Kind, Orders, World};
+use super::judge::{Judgement, judge};
+use super::proxy::Network;
+use super::record::{Fault, Record, Recorder, What};
+use crate::stack::{Plan, Stack, Wiring as _};
+use crate::stores::Stores;
+use crate::{Context as _, Outcome};
+
+/// Channels with everybody in them, to begin with.
+const CHANNELS: usize = 2;
+/// What an edge's subscription holds where it is to overflow.
+const SMALL_BUFFER: &str = "16";
+
+/// Where workers keep what they keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// In files.
+    #[default]
+    Embedded,
+    /// In Cassandra, MongoDB and Redis, as `./deploy/services up` starts them.
+    Cluster,
+}
+
+/// What is run.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// A seed, or several: A..B, without B.
+    #[arg(long, default_value = "1..4", value_name = "A..B", value_parser = seeds)]
+    pub seeds: std::ops::Range<u64>,
+    /// Seconds of traffic under faults.
+    #[arg(long, default_value_t = 30, value_name = "N")]
+    pub seconds: u64,
+    /// Which faults; all but the longest (rolling) where none is named.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]
+    pub faults: Vec<Kind>,
+    /// No faults at all.
+    #[arg(long, conflicts_with = "faults")]
+    pub calm: bool,
+    /// Where everything is kept.
+    #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
+    pub stores: Backend,
+    /// Keeps the records of failed runs, and the logs of their processes, there.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// People.
+    #[arg(long, default_value_t = 6, value_name = "C")]
+    pub clients: usize,
+    /// Edges.
+    #[arg(long, default_value_t = 2, value_name = "E")]
+    pub edges: usize,
+    /// Processes of each kind of worker.
+    #[arg(long, default_value_t = 2, value_name = "W")]
+    pub workers: usize,
+    /// Log streams.
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub streams: usize,
+    /// Acts a second, of all people together.
+    #[arg(long, default_value_t = 12.0)]
+    pub rate: f64,
+    /// People send messages, and do nothing else.
+    #[arg(long)]
+    pub only_messages: bool,
+}
+
+/// How one run went.
+pub struct Report {
+    /// The verdict on its record.
+    pub judgement: Judgement,
+    /// What clients saw that no protocol allows, and who was stuck.
+    pub wrong: Vec<String>,
+    /// Faults of each kind that were injected.
+    pub faults: BTreeMap<String, u64>,
+}
+
+impl Report {
+    /// Whether everything was as promised.
+    pub fn is_clean(&self) -> bool {
+        self.wrong.is_empty() && self.judgement.is_clean()
+    }
+}
+
+/// Runs all seeds. Returns whether all were clean.
+pub async fn run(options: &Options) -> Outcome<bool> {
+    let (mut clean, mut runs) = (0, 0_u64);
+    let mut faults: BTreeMap<String, u64> = BTreeMap::new();
+    for seed in options.seeds.clone() {
+        runs += 1;
+        match Box::pin(one(options, seed)).await {
+            Ok(report) => {
+                for (kind, count) in &report.faults {
+                    *faults.entry(kind.clone()).or_default() += count;
+                }
+                clean += u64::from(report.is_clean());
+            }
+            Err(failure) => println!("seed {seed}: NOT DRIVEN TO ITS END: {failure:?}"),
+        }
+    }
+    let faults: Vec<String> = faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    println!("\n{clean} of {runs} runs clean; faults: {}", faults.join(", "));
+    Ok(clean == runs)
+}
+
+/// Judges a record that was kept. Returns whether it is clean.
+pub fn judge_file(file: &Path) -> Outcome<bool> {
+    let judgement = judge(&Record::load(file)?);
+    println!("{judgement}");
+    Ok(judgement.is_clean())
+}
+
+async fn one(options: &Options, seed: u64) -> Outcome<Report> {
+    let began = Instant::now();
+    let recorder = Recorder::begin(seed, &format!("{options:?}"));
+    let (mut world, orders) = world(options).await.during("starting the platform")?;
+    println!("seed {seed}: started in {:.0?}", began.elapsed());
+    let driven = Box::pin(drive(options, seed, &recorder, &mut world, orders)).await;
+    let record = recorder.record()?;
+    let kept = |world: &World| -> Outcome<Option<PathBuf>> {
+        let Some(keep) = &options.keep else { return Ok(None) };
+        std::fs::create_dir_all(keep)?;
+        let file = keep.join(format!("seed-{seed}.jsonl"));
+        record.save(&file)?;
+        std::fs::write(keep.join(format!("seed-{seed}.log")), world.stack.logs_since(&[]))?;
+        Ok(Some(file))
+    };
+    let wrong = match driven {
+        Ok(wrong) => wrong,
+        Err(failure) => {
+            kept(&world)?;
+            return Err(failure);
+        }
+    };
+    let report = Report { judgement: judge(&record), wrong, faults: faults(&record) };
+    let word = if report.is_clean() { "clean" } else { "FAILED" };
+    println!("seed {seed}: {word} after {:.0?}\n{}", began.elapsed(), report.judgement);
+    let each: Vec<_> = report.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    println!("faults: {}", each.join(", "));
+    report.wrong.iter().for_each(|wrong| println!("WRONG: {wrong}"));
+    if !report.is_clean()
+        && let Some(file) = kept(&world)?
+    {
+        println!("kept: {}", file.display());
+    }
+    Ok(report)
+}
+
+/// Starts everything.
+pub async fn world(options: &Options) -> Outcome<(World, watch::Receiver<Orders>)> {
+    let network = Arc::new(Network::default());
+    let roles = ["auth,profiles", "channels", "history", "persister"];
+    let mut groups = Vec::new();
+    for role in roles {
+        groups.extend(std::iter::repeat_n(role.to_owned(), options.workers.max(1)));
+    }
+    // One process makes what all need.
+    groups[0].insert_str(0, "setup,");
+    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+    let mut plan = Plan::default()
+        .edges(options.edges)
+        .workers(&groups)
+        .clustered()
+        .wired(network.clone())
+        .setting("SETUP", "STREAMS", &options.streams.to_string());
+    if options.kinds().contains(&Kind::Overflow) {
+        plan = plan.edge_setting("BUS__SUBSCRIPTION_BUFFER", SMALL_BUFFER);
+    }
+    if options.stores == Backend::Cluster {
+        plan = plan.cluster(&through(&network, Stores::find()?)?);
+    }
+    let stack = Stack::start(plan).await?;
+    let bus = Bus::find(&stack).await?;
+    let (orders, seen) = watch::channel(Orders::default());
+    Ok((World { stack, network, bus, orders, clients: options.clients }, seen))
+}
+
+/// The stores, where nothing but a port has to be replaced to lead there.
+fn through(network: &Network, mut stores: Stores) -> Outcome<Stores> {
+    for (name, url) in [("mongodb", &mut stores.mongodb), ("redis", &mut stores.redis)] {
+        let place = url.rfind("127.0.0.1:").during(format_args!("{name} is not here: {url}"))?;
+        let start = place + "127.0.0.1:".len();
+        let digits = url[start..].bytes().take_while(u8::is_ascii_digit).count();
+        let port = network.port("workers", name, url[start..start + digits].parse()?)?;
+        url.replace_range(start..start + digits, &port.to_string());
+    }
+    Ok(stores)
+}
+
+async fn drive(
+    options: &Options,
+    seed: u64,
+    recorder: &Recorder,
+    world: &mut World,
+    orders: watch::Receiver<Orders>,
+) -> Outcome<Vec<String>> {
+    let edges = world.stack.edges().to_vec();
+    let network = world.network.clone();
+    let town = Town::build(&edges, network, recorder.clone(), options.clients).await?;
+    for index in 0..CHANNELS.min(town.people.len()) {
+        let owner = town.people[index].clone();
+        town.channel_of_all(&owner, &format!("channel of all {index}")).await?;
+    }
+    let town = Arc::new(town);
+    let traffic = Traffic { seed, rate: options.rate, only_messages: options.only_messages };
+    let mut drive = Drive::start(town.clone(), traffic, &orders);
+    let lasts = Duration::from_secs(options.seconds);
+    let planned = schedule::plan(seed, lasts, &options.kinds());
+    inject(world, recorder, &planned, lasts).await?;
+    world.calm().await?;
+    recorder.note(What::Calm);
+    drive.quiet().await?;
+    drive.rest().await?;
+    world.stack.must_run()?;
+    rest::observe(&town, &world.bus).await.during("looking at everything at rest")?;
+    Ok(drive.wrong())
+}
+
+/// Brings faults about and undoes them, each at its time.
+async fn inject(
+    world: &mut World,
+    recorder: &Recorder,
+    planned: &[Planned],
+    lasts: Duration,
+) -> Outcome {
+    let began = Instant::now();
+    let mut open: Vec<(Instant, Fault, Heal)> = Vec::new();
+    let mut next = planned.iter().peekable();
+    loop {
+        let healing = open.iter().map(|(at, ..)| *at).min();
+        let coming = next.peek().map(|fault| began + fault.from);
+        let Some(at) = [healing, coming].into_iter().flatten().min() else { break };
+        sleep_until(at).await;
+        let now = Instant::now();
+        while let Some(index) = open.iter().position(|(at, ..)| *at <= now) {
+            let (_, fault, heal) = open.swap_remove(index);
+            world.heal(heal).await.during("healing")?;
+            recorder.fault_ended(fault);
+        }
+        while let Some(fault) = next.next_if(|fault| began + fault.from <= now) {
+            let wound = world.inject(fault.kind, fault.pick).await;
+            if let Some(wound) = wound.during(fault.kind)? {
+                let noted = recorder.fault(&fault.kind.name(), &wound.target);
+                open.push((began + fault.to, noted, wound.heal));
+            }
+        }
+    }
+    sleep_until(began + lasts).await;
+    Ok(())
+}
+
+fn faults(record: &Record) -> BTreeMap<String, u64> {
+    let mut faults = BTreeMap::new();
+    for note in &record.notes {
+        if let What::FaultBegan { kind, .. } = &note.what {
+            *faults.entry(kind.clone()).or_default() += 1;
+        }
+    }
+    faults
+}
+
+impl Options {
+    /// What may go wrong.
+    fn kinds(&self) -> Vec<Kind> {
+        if self.calm {
+            return Vec::new();
+        }
+        if !self.faults.is_empty() {
+            return self.faults.clone();
+        }
+        let all = Kind::value_variants().iter().copied();
+        let wanted = |kind: &Kind| match kind {
+            Kind::Rolling => false,
+            Kind::StoreAway => self.stores == Backend::Cluster,
+            _ => true,
+        };
+        all.filter(wanted).collect()
+    }
+}
+
+fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("not a number: {text:?}"));
+    match text.split_once("..") {
+        Some((from, to)) => Ok(number(from)?..number(to)?),
+        None => number(text).map(|seed| seed..seed + 1),
+    }
+}
