@@ -21,10 +21,10 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 pub enum Mode {
     /// JetStream, no accounts, no permissions: for tests of what stands above them.
     Bare,
-    /// `nats-config/single.conf`, with the public keys that its accounts name.
+    /// `nats-config/single.conf`, with an operator and accounts.
     Configured {
-        /// `NATTER_NKEY_<USER>` and its key, for every user.
-        keys: Vec<(String, String)>,
+        /// What `natter-workers secrets` made.
+        secrets: PathBuf,
     },
 }
 
@@ -50,9 +50,11 @@ impl NatsServer {
         Self::start(Mode::Bare, directory, Some(owned)).await
     }
 
-    /// A server with the product's configuration, keeping its store and log in `directory`.
-    pub async fn configured(keys: Vec<(String, String)>, directory: &Path) -> Outcome<Self> {
-        Self::start(Mode::Configured { keys }, directory.to_owned(), None).await
+    /// A server with the product's configuration and secrets, keeping its store and log in
+    /// `directory`.
+    pub async fn configured(secrets: &Path, directory: &Path) -> Outcome<Self> {
+        let mode = Mode::Configured { secrets: secrets.to_owned() };
+        Self::start(mode, directory.to_owned(), None).await
     }
 
     async fn start(mode: Mode, directory: PathBuf, owned: Option<TempDir>) -> Outcome<Self> {
@@ -129,12 +131,14 @@ fn command(mode: &Mode, directory: &Path, port: u16, monitor: u16) -> Outcome<Co
             command.args(["-a", "127.0.0.1", "-p", &port.to_string()]);
             command.args(["-m", &monitor.to_string(), "-js", "-sd"]).arg(store);
         }
-        Mode::Configured { keys } => {
+        Mode::Configured { secrets } => {
+            let quoted = |path: PathBuf| format!("\"{}\"", path.display());
             command.arg("-c").arg(locate::repository()?.join("nats-config/single.conf"));
             command.env("NATTER_NATS_PORT", port.to_string());
             command.env("NATTER_NATS_MONITOR_PORT", monitor.to_string());
-            command.env("NATTER_NATS_STORE", format!("\"{}\"", store.display()));
-            command.envs(keys.iter().map(|(name, key)| (name, key)));
+            command.env("NATTER_NATS_STORE", quoted(store));
+            command.env("NATTER_NATS_OPERATOR", quoted(secrets.join("operator.jwt")));
+            command.env("NATTER_NATS_ACCOUNTS", quoted(secrets.join("accounts")));
         }
     }
     Ok(command)

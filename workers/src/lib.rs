@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod cli;
 pub mod config;
+mod identity;
 mod process;
 mod readiness;
 pub mod roles;

@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use bus_schema::permissions::{BusUser, accounts_conf};
+use bus_schema::permissions::BusUser;
 use bus_schema::runtime::bus::Bus;
 use bus_schema::runtime::settings::BusSettings;
+use bus_schema::timestamp::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use crate::cli::secrets;
+use crate::identity::directory;
 
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,20 +53,19 @@ impl NatsServer {
         let directory = tempfile::tempdir().unwrap();
         let here = directory.path();
         let secrets = here.join("secrets");
-        secrets::make(&secrets).unwrap();
+        directory::make(&secrets, Timestamp::now()).unwrap();
         let conf = format!(
             "host: 127.0.0.1\nport: -1\nports_file_dir: \"{0}\"\n\
-             jetstream {{ store_dir: \"{0}/nats\" }}\n{1}",
+             jetstream {{ store_dir: \"{0}/nats\" }}\n\
+             operator: \"{0}/secrets/operator.jwt\"\n\
+             resolver: {{ type: full, dir: \"{0}/secrets/accounts\" }}\n",
             here.display(),
-            accounts_conf()
         );
         std::fs::write(here.join("nats.conf"), conf).unwrap();
         let log = std::fs::File::create(here.join("nats.log")).unwrap();
-        let keys = std::fs::read_to_string(secrets.join("nkeys.env")).unwrap();
         let mut process = Command::new(binary())
             .arg("-c")
             .arg(here.join("nats.conf"))
-            .envs(keys.lines().filter_map(|line| line.split_once('=')))
             .stderr(log)
             .stdout(Stdio::null())
             .spawn()

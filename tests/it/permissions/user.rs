@@ -25,12 +25,12 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// Connects with the seed of that name.
+    /// Connects with the credentials of that name.
     pub(crate) async fn connect(url: &str, secrets: &Path, name: &'static str) -> Outcome<Self> {
-        let file = secrets.join(format!("{name}.nk"));
-        let seed = std::fs::read_to_string(&file).during(file.display())?;
+        let file = secrets.join(format!("{name}.creds"));
+        let text = std::fs::read_to_string(&file).during(file.display())?;
         let (tell, said) = mpsc::channel(64);
-        let options = ConnectOptions::with_nkey(seed.trim().to_owned())
+        let options = ConnectOptions::with_credentials(&text)?
             .custom_inbox_prefix(format!("_INBOX_{name}"))
             .event_callback(move |event| {
                 let tell = tell.clone();
