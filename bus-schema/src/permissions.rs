@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use crate::ops::{self, Service};
-use crate::streams::{DEAD, LEASES};
+use crate::streams::{BOTS, DEAD, LEASES};
 use crate::subjects;
 
 /// A NATS user of the platform. Its inbox prefix is `_INBOX_<name>`.
@@ -25,6 +25,12 @@ pub enum BusUser {
     History,
     /// The persister role.
     Persister,
+    /// The bots role.
+    Bots,
+    /// The ingress role.
+    Ingress,
+    /// The delivery role.
+    Delivery,
     /// The setup role.
     Setup,
     /// A person who looks after the platform, with the `nats` command: looks, and changes nothing.
@@ -33,13 +39,16 @@ pub enum BusUser {
 
 impl BusUser {
     /// Every user.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Edge,
         Self::Auth,
         Self::Profiles,
         Self::Channels,
         Self::History,
         Self::Persister,
+        Self::Bots,
+        Self::Ingress,
+        Self::Delivery,
         Self::Setup,
         Self::Operator,
     ];
@@ -53,6 +62,9 @@ impl BusUser {
             Self::Channels => "channels",
             Self::History => "history",
             Self::Persister => "persister",
+            Self::Bots => "bots",
+            Self::Ingress => "ingress",
+            Self::Delivery => "delivery",
             Self::Setup => "setup",
             Self::Operator => "operator",
         }
@@ -74,8 +86,19 @@ impl BusUser {
             Self::Profiles => Some(Service::Profiles),
             Self::Channels => Some(Service::Channels),
             Self::History => Some(Service::History),
-            Self::Edge | Self::Persister | Self::Setup | Self::Operator => None,
+            Self::Bots => Some(Service::Bots),
+            Self::Edge
+            | Self::Persister
+            | Self::Ingress
+            | Self::Delivery
+            | Self::Setup
+            | Self::Operator => None,
         }
+    }
+
+    /// Whether it answers requests.
+    fn answers(self) -> bool {
+        self.service().is_some() || self == Self::Ingress
     }
 
     /// Subjects it may publish to, beside answers to requests it got.
@@ -127,10 +150,33 @@ impl BusUser {
                 add(&["$JS.FC.*.>", "ev.eph.floor.*", subjects::DEAD_ALL]);
                 add(&["$JS.API.STREAM.PURGE.*"]);
                 all.push(format!("$JS.API.STREAM.INFO.{DEAD}"));
-                all.push(format!("$JS.API.STREAM.INFO.KV_{LEASES}"));
-                all.push(format!("$JS.API.STREAM.MSG.GET.KV_{LEASES}"));
-                all.push(format!("$JS.API.DIRECT.GET.KV_{LEASES}.>"));
-                all.push(format!("$KV.{LEASES}.>"));
+                all.extend(leases());
+            }
+            Self::Bots => {
+                add(&[subjects::PROFILES, "svc.channels.>", "svc.auth.keys"]);
+                all.push(format!("$JS.API.CONSUMER.CREATE.{BOTS}.>"));
+                all.push(format!("$JS.API.CONSUMER.DELETE.{BOTS}.*"));
+                all.push(format!("$JS.API.STREAM.INFO.{BOTS}"));
+                all.push(format!("$JS.API.STREAM.PURGE.{BOTS}"));
+            }
+            Self::Ingress => add(&[
+                "log.*.c.*",
+                "log.*.d.>",
+                // Nudges: an entry that is there already is not sent on again.
+                "ev.eph.*.c.*",
+                "ev.eph.*.d.>",
+                "svc.channels.>",
+                "svc.profiles.>",
+                "svc.history.>",
+                "svc.bots.>",
+                "$JS.API.INFO",
+                "$JS.API.STREAM.INFO.*",
+            ]),
+            Self::Delivery => {
+                add(&READ_LOG);
+                add(&["$JS.FC.*.>", subjects::BOT_EVENTS, subjects::DELIVERED, "svc.bots.>"]);
+                all.push(format!("$JS.API.STREAM.MSG.GET.{BOTS}"));
+                all.extend(leases());
             }
             Self::Setup => add(&[
                 "$JS.API.INFO",
@@ -157,7 +203,11 @@ impl BusUser {
             return Vec::new();
         }
         let mut all = Vec::new();
-        for stream in [DEAD.to_owned(), format!("KV_{LEASES}")] {
+        let mut streams = vec![DEAD.to_owned(), format!("KV_{LEASES}")];
+        if !matches!(self, Self::Bots | Self::Delivery) {
+            streams.push(BOTS.to_owned());
+        }
+        for stream in streams {
             all.push(format!("$JS.API.CONSUMER.*.{stream}"));
             all.push(format!("$JS.API.CONSUMER.*.{stream}.>"));
             all.push(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.>"));
@@ -177,10 +227,25 @@ impl BusUser {
             Self::Edge => all.push(subjects::EVENTS_ALL.to_owned()),
             Self::Profiles => all.push(subjects::PROFILES.to_owned()),
             Self::History => all.push(subjects::FLOORS.to_owned()),
+            Self::Ingress => {
+                for heard in [subjects::BOT_SENDS, subjects::BOT_APIS, "$SRV.>"] {
+                    all.push(heard.to_owned());
+                }
+            }
             _ => {}
         }
         all
     }
+}
+
+/// Holding leases.
+fn leases() -> [String; 4] {
+    [
+        format!("$JS.API.STREAM.INFO.KV_{LEASES}"),
+        format!("$JS.API.STREAM.MSG.GET.KV_{LEASES}"),
+        format!("$JS.API.DIRECT.GET.KV_{LEASES}.>"),
+        format!("$KV.{LEASES}.>"),
+    ]
 }
 
 /// The accounts part of the server's configuration. Public keys come from its environment.
@@ -194,7 +259,7 @@ pub fn accounts_conf() -> String {
         let list = |subjects: Vec<String>| {
             subjects.iter().map(|s| format!("\"{s}\"")).collect::<Vec<_>>().join(", ")
         };
-        let responses = if user.service().is_some() {
+        let responses = if user.answers() {
             "\n          allow_responses: { max: 1, expires: \"1m\" }"
         } else {
             ""

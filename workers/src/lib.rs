@@ -7,6 +7,8 @@
 pub mod bench;
 pub mod cli;
 pub mod config;
+mod judge;
+mod lease;
 mod process;
 mod readiness;
 pub mod roles;

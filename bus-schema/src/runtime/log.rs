@@ -6,6 +6,7 @@
 //!
 //! Leaves out what entries mean.
 
+pub mod append;
 pub mod group;
 
 use std::time::Duration;

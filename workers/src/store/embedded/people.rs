@@ -51,6 +51,9 @@ pub(super) const MIGRATIONS: &[&str] = &["
         uses_left INTEGER NOT NULL,
         created_at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+", "
+    ALTER TABLE users ADD COLUMN owner INTEGER;
+    CREATE INDEX bots_of ON users (owner, id) WHERE owner IS NOT NULL;
 "];
 
 /// Opens or creates it in `directory`.
