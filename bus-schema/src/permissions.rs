@@ -204,8 +204,16 @@ impl BusUser {
         }
         let mut all = Vec::new();
         let mut streams = vec![DEAD.to_owned(), format!("KV_{LEASES}")];
-        if !matches!(self, Self::Bots | Self::Delivery) {
-            streams.push(BOTS.to_owned());
+        match self {
+            Self::Bots => {}
+            // It looks at the bots' consumers, and no more.
+            Self::Delivery => all.extend([
+                format!("$JS.API.CONSUMER.CREATE.{BOTS}"),
+                format!("$JS.API.CONSUMER.CREATE.{BOTS}.>"),
+                format!("$JS.API.CONSUMER.DELETE.{BOTS}.>"),
+                format!("$JS.API.CONSUMER.MSG.NEXT.{BOTS}.>"),
+            ]),
+            _ => streams.push(BOTS.to_owned()),
         }
         for stream in streams {
             all.push(format!("$JS.API.CONSUMER.*.{stream}"));

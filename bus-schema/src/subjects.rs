@@ -299,7 +299,8 @@ impl<'a> BotRequest<'a> {
     pub fn accepts_reply(self, reply: &str) -> bool {
         let rest = reply.strip_prefix(&*bot_inbox_prefix(self.bot()));
         rest.and_then(|rest| rest.strip_prefix('.')).is_some_and(|rest| {
-            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+            !rest.is_empty()
+                && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         })
     }
 }

@@ -13,6 +13,7 @@ use crate::roles::Role;
 use crate::roles::auth::AuthSettings;
 use crate::roles::bots::BotsSettings;
 use crate::roles::channels::ChannelsSettings;
+use crate::roles::delivery::DeliverySettings;
 use crate::roles::history::HistorySettings;
 use crate::roles::ingress::IngressSettings;
 use crate::roles::persister::PersisterSettings;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub bots: BotsSettings,
     /// What bots ask for.
     pub ingress: IngressSettings,
+    /// What bots receive.
+    pub delivery: DeliverySettings,
     /// The streams.
     pub setup: SetupSettings,
 }

@@ -194,6 +194,7 @@ async fn run_role(
         Role::History => roles::history::run(bus, stores, &settings.history, shutdown).await,
         Role::Bots => roles::bots::run(bus, stores, &settings.bots, shutdown).await,
         Role::Ingress => roles::ingress::run(bus, &settings.ingress, shutdown).await,
+        Role::Delivery => roles::delivery::run(bus, stores, &settings.delivery, shutdown).await,
         Role::Persister => roles::persister::run(bus, stores, &settings.persister, shutdown).await,
     }
 }

@@ -7,6 +7,7 @@
 //! Leaves out what entries mean.
 
 pub mod append;
+pub mod batch;
 pub mod group;
 
 use std::time::Duration;

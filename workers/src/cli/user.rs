@@ -66,7 +66,9 @@ pub(super) async fn execute(
         UserCommand::ResetPassword { username, stdin } => {
             let account = find(&stores, &username).await?;
             if account.profile.user.bot {
-                return Err(CommandError::Refused(format!("{username} is a bot: it has no password")));
+                return Err(CommandError::Refused(format!(
+                    "{username} is a bot: it has no password"
+                )));
             }
             let given = if stdin { Some(read_password()?) } else { None };
             reset(&stores, settings, &account, given, out).await

@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod bots;
 pub mod channels;
+pub mod delivery;
 pub mod history;
 pub mod ingress;
 pub mod persister;
@@ -52,11 +53,13 @@ pub enum Role {
     Bots,
     /// What bots ask for.
     Ingress,
+    /// What bots receive.
+    Delivery,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Setup,
         Self::Auth,
         Self::Profiles,
@@ -65,6 +68,7 @@ impl Role {
         Self::Persister,
         Self::Bots,
         Self::Ingress,
+        Self::Delivery,
     ];
 
     /// The NATS user it connects as.
@@ -78,6 +82,7 @@ impl Role {
             Self::Persister => BusUser::Persister,
             Self::Bots => BusUser::Bots,
             Self::Ingress => BusUser::Ingress,
+            Self::Delivery => BusUser::Delivery,
         }
     }
 

@@ -22,11 +22,7 @@ pub(super) async fn credentials(
 }
 
 /// See [`bus_schema::ops::bots::RenewCredentials`].
-pub(super) async fn renew(
-    bots: Arc<Bots>,
-    context: Context,
-    _: Empty,
-) -> Result<Creds, Failure> {
+pub(super) async fn renew(bots: Arc<Bots>, context: Context, _: Empty) -> Result<Creds, Failure> {
     let caller = context.caller()?.user;
     let account = bots.users.by_id(caller).await?.filter(|account| account.owner.is_some());
     bots.mint(account.ok_or_else(Failure::not_found)?.id())

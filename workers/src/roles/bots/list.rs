@@ -10,11 +10,7 @@ use bus_schema::runtime::service::Context;
 use super::Bots;
 
 /// See [`bus_schema::ops::bots::ListBots`].
-pub(super) async fn list(
-    bots: Arc<Bots>,
-    context: Context,
-    _: Empty,
-) -> Result<Listed, Failure> {
+pub(super) async fn list(bots: Arc<Bots>, context: Context, _: Empty) -> Result<Listed, Failure> {
     let all = bots.users.bots_of(context.caller()?.user).await?;
     let mut all: Vec<_> = all.into_iter().map(|account| account.profile.user).collect();
     all.sort_unstable_by_key(|bot| bot.id);

@@ -29,11 +29,7 @@ struct Event {
 /// How often an answer may be nothing but void entries before the page is given up.
 const EMPTY_RANGES: usize = 8;
 
-pub(super) async fn list(
-    role: &Ingress,
-    bot: UserId,
-    asked: EntriesList,
-) -> Result<Page, Failure> {
+pub(super) async fn list(role: &Ingress, bot: UserId, asked: EntriesList) -> Result<Page, Failure> {
     let limit = page_limit(asked.limit)?;
     let place = role.access(bot, asked.conversation_id).await?.place;
     let stream = role.layout.stream_of(place);

@@ -168,9 +168,7 @@ impl Ingress {
                 body::parse::<Empty>(payload)?;
                 encode(&lists::conversations(self, bot).await?)
             }
-            api::MESSAGES_LIST => {
-                encode(&lists::messages(self, bot, body::parse(payload)?).await?)
-            }
+            api::MESSAGES_LIST => encode(&lists::messages(self, bot, body::parse(payload)?).await?),
             api::ENTRIES_LIST => encode(&entries::list(self, bot, body::parse(payload)?).await?),
             api::MESSAGES_EDIT => encode(&messages::edit(self, bot, body::parse(payload)?).await?),
             api::MESSAGES_DELETE => {
