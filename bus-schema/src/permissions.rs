@@ -6,7 +6,7 @@
 //! into credentials, and from nowhere else.
 
 use crate::ops::{self, Service};
-use crate::streams::{DEAD, LEASES};
+use crate::streams::{BOTS, DEAD, LEASES};
 use crate::subjects;
 
 /// A NATS user of the platform. Its inbox prefix is `_INBOX_<name>`.
@@ -24,6 +24,12 @@ pub enum BusUser {
     History,
     /// The persister role.
     Persister,
+    /// The bots role.
+    Bots,
+    /// The ingress role.
+    Ingress,
+    /// The delivery role.
+    Delivery,
     /// The setup role.
     Setup,
     /// A person who looks after the platform, with the `nats` command: looks, and changes nothing.
@@ -32,13 +38,16 @@ pub enum BusUser {
 
 impl BusUser {
     /// Every user.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Edge,
         Self::Auth,
         Self::Profiles,
         Self::Channels,
         Self::History,
         Self::Persister,
+        Self::Bots,
+        Self::Ingress,
+        Self::Delivery,
         Self::Setup,
         Self::Operator,
     ];
@@ -52,6 +61,9 @@ impl BusUser {
             Self::Channels => "channels",
             Self::History => "history",
             Self::Persister => "persister",
+            Self::Bots => "bots",
+            Self::Ingress => "ingress",
+            Self::Delivery => "delivery",
             Self::Setup => "setup",
             Self::Operator => "operator",
         }
@@ -62,19 +74,25 @@ impl BusUser {
         format!("_INBOX_{}", self.name())
     }
 
-    /// Whether it answers requests: once each, where the answer is expected.
-    pub const fn answers(self) -> bool {
-        self.service().is_some()
-    }
-
     const fn service(self) -> Option<Service> {
         match self {
             Self::Auth => Some(Service::Auth),
             Self::Profiles => Some(Service::Profiles),
             Self::Channels => Some(Service::Channels),
             Self::History => Some(Service::History),
-            Self::Edge | Self::Persister | Self::Setup | Self::Operator => None,
+            Self::Bots => Some(Service::Bots),
+            Self::Edge
+            | Self::Persister
+            | Self::Ingress
+            | Self::Delivery
+            | Self::Setup
+            | Self::Operator => None,
         }
+    }
+
+    /// Whether it answers requests: once each, where the answer is expected.
+    pub const fn answers(self) -> bool {
+        self.service().is_some() || matches!(self, Self::Ingress)
     }
 
     /// Subjects it may publish to, beside answers to requests it got.
@@ -126,10 +144,33 @@ impl BusUser {
                 add(&["$JS.FC.*.>", "ev.eph.floor.*", subjects::DEAD_ALL]);
                 add(&["$JS.API.STREAM.PURGE.*"]);
                 all.push(format!("$JS.API.STREAM.INFO.{DEAD}"));
-                all.push(format!("$JS.API.STREAM.INFO.KV_{LEASES}"));
-                all.push(format!("$JS.API.STREAM.MSG.GET.KV_{LEASES}"));
-                all.push(format!("$JS.API.DIRECT.GET.KV_{LEASES}.>"));
-                all.push(format!("$KV.{LEASES}.>"));
+                all.extend(leases());
+            }
+            Self::Bots => {
+                add(&[subjects::PROFILES, "svc.channels.>", "svc.auth.keys"]);
+                all.push(format!("$JS.API.CONSUMER.CREATE.{BOTS}.>"));
+                all.push(format!("$JS.API.CONSUMER.DELETE.{BOTS}.*"));
+                all.push(format!("$JS.API.STREAM.INFO.{BOTS}"));
+                all.push(format!("$JS.API.STREAM.PURGE.{BOTS}"));
+            }
+            Self::Ingress => add(&[
+                "log.*.c.*",
+                "log.*.d.>",
+                // Nudges: an entry that is there already is not sent on again.
+                "ev.eph.*.c.*",
+                "ev.eph.*.d.>",
+                "svc.channels.>",
+                "svc.profiles.>",
+                "svc.history.>",
+                "svc.bots.>",
+                "$JS.API.INFO",
+                "$JS.API.STREAM.INFO.*",
+            ]),
+            Self::Delivery => {
+                add(&READ_LOG);
+                add(&["$JS.FC.*.>", subjects::BOT_EVENTS, subjects::DELIVERED, "svc.bots.>"]);
+                all.push(format!("$JS.API.STREAM.MSG.GET.{BOTS}"));
+                all.extend(leases());
             }
             Self::Setup => add(&[
                 "$JS.API.INFO",
@@ -156,7 +197,19 @@ impl BusUser {
             return Vec::new();
         }
         let mut all = Vec::new();
-        for stream in [DEAD.to_owned(), format!("KV_{LEASES}")] {
+        let mut streams = vec![DEAD.to_owned(), format!("KV_{LEASES}")];
+        match self {
+            Self::Bots => {}
+            // It looks at the bots' consumers, and no more.
+            Self::Delivery => all.extend([
+                format!("$JS.API.CONSUMER.CREATE.{BOTS}"),
+                format!("$JS.API.CONSUMER.CREATE.{BOTS}.>"),
+                format!("$JS.API.CONSUMER.DELETE.{BOTS}.>"),
+                format!("$JS.API.CONSUMER.MSG.NEXT.{BOTS}.>"),
+            ]),
+            _ => streams.push(BOTS.to_owned()),
+        }
+        for stream in streams {
             all.push(format!("$JS.API.CONSUMER.*.{stream}"));
             all.push(format!("$JS.API.CONSUMER.*.{stream}.>"));
             all.push(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.>"));
@@ -176,17 +229,32 @@ impl BusUser {
             Self::Edge => all.push(subjects::EVENTS_ALL.to_owned()),
             Self::Profiles => all.push(subjects::PROFILES.to_owned()),
             Self::History => all.push(subjects::FLOORS.to_owned()),
+            Self::Ingress => {
+                for heard in [subjects::BOT_SENDS, subjects::BOT_APIS, "$SRV.>"] {
+                    all.push(heard.to_owned());
+                }
+            }
             _ => {}
         }
         all
     }
 }
 
+/// Holding leases.
+fn leases() -> [String; 4] {
+    [
+        format!("$JS.API.STREAM.INFO.KV_{LEASES}"),
+        format!("$JS.API.STREAM.MSG.GET.KV_{LEASES}"),
+        format!("$JS.API.DIRECT.GET.KV_{LEASES}.>"),
+        format!("$KV.{LEASES}.>"),
+    ]
+}
+
 /// What the bots' account may ask of the platform's: the subject, and whether the answer may be many
 /// messages. Everything else ends at the border between the two accounts.
 pub const BOTS_ASK: [(&str, bool); 4] = [
-    ("bot.*.send.*", false),
-    ("bot.*.api.>", false),
+    (subjects::BOT_SENDS, false),
+    (subjects::BOT_APIS, false),
     ("$JS.API.CONSUMER.MSG.NEXT.BOTS.*", true),
     ("$JS.ACK.BOTS.>", false),
 ];
@@ -194,7 +262,7 @@ pub const BOTS_ASK: [(&str, bool); 4] = [
 /// Subjects a bot may publish to. The server puts its id in place of `{{name()}}`.
 pub const BOT_PUBLISHES: [&str; 4] = [
     "bot.{{name()}}.send.*",
-    "bot.{{name()}}.api.>",
+    "bot.{{name()}}.api.*.*",
     "$JS.API.CONSUMER.MSG.NEXT.BOTS.bot_{{name()}}",
     "$JS.ACK.BOTS.bot_{{name()}}.>",
 ];
@@ -206,9 +274,16 @@ pub const BOT_SUBSCRIBES: [&str; 1] = ["_INBOX_{{name()}}.>"];
 /// inbox prefix.
 pub const SYSTEM: &str = "sys";
 
+/// Where servers are told what an account says from now on.
+pub const CLAIMS_UPDATE: &str = "$SYS.REQ.CLAIMS.UPDATE";
+
+/// Where servers are asked what an account says, by its name, which is a public key.
+pub fn claims_lookup(account: &str) -> String {
+    format!("$SYS.REQ.ACCOUNT.{account}.CLAIMS.LOOKUP")
+}
+
 /// Subjects [`SYSTEM`] may publish to.
-pub const SYSTEM_PUBLISHES: [&str; 2] =
-    ["$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP"];
+pub const SYSTEM_PUBLISHES: [&str; 2] = [CLAIMS_UPDATE, "$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP"];
 
 /// Subjects [`SYSTEM`] may subscribe to.
 pub const SYSTEM_SUBSCRIBES: [&str; 1] = ["_INBOX_sys.>"];

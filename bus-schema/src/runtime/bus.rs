@@ -212,10 +212,7 @@ pub async fn connect_system(settings: &BusSettings) -> Result<async_nats::Client
 
 /// Those of the user with that name. Its credentials are read anew for each connection, so that
 /// rotated ones are taken up by whoever lost the old; here once, to say at the start what is wrong.
-fn options(
-    settings: &BusSettings,
-    name: &str,
-) -> Result<async_nats::ConnectOptions, BusError> {
+fn options(settings: &BusSettings, name: &str) -> Result<async_nats::ConnectOptions, BusError> {
     let mut options = async_nats::ConnectOptions::new();
     if !settings.secrets.as_os_str().is_empty() {
         let path = settings.secrets.join(format!("{name}.creds"));

@@ -8,6 +8,7 @@
 //! keys/operator.nk             makes operator.jwt; used only by `secrets`, may be kept elsewhere
 //! keys/<who>-signing.nk        signs accounts (operator) or users (sys, bus, bots)
 //! keys/<who>-signing.old.nk    the one before, accepted until it is dropped
+//! keys/bots-users.nk           what the keys of bots follow from; a new one would make them new keys
 //! keys/<account>.pub           the name of an account; nobody has a key for it
 //! ```
 //!
@@ -27,9 +28,9 @@ use nkeys::{KeyPair, KeyPairType};
 use serde_json::Value;
 
 use super::claims::{self, Account, Ids};
+use super::files;
 use super::jwt::{Claims, JwtError};
 use super::keys::{self, Signing};
-use super::files;
 
 /// Why there are no identities.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +88,9 @@ impl Signer {
     }
 }
 
+/// The file of what the keys of bots follow from.
+const BOT_SECRET: &str = "bots-users";
+
 fn signing_file(name: &str) -> String {
     format!("{name}-signing")
 }
@@ -98,6 +102,7 @@ pub(crate) struct Keys {
     system: Signing,
     bus: Signing,
     bots: Signing,
+    bot_secret: Vec<u8>,
 }
 
 impl Keys {
@@ -111,6 +116,7 @@ impl Keys {
             system: of(Signer::Sys)?,
             bus: of(Signer::Bus)?,
             bots: of(Signer::Bots)?,
+            bot_secret: keys::existing_secret(&directory, BOT_SECRET)?,
         })
     }
 
@@ -123,7 +129,13 @@ impl Keys {
             system: of(Signer::Sys)?,
             bus: of(Signer::Bus)?,
             bots: of(Signer::Bots)?,
+            bot_secret: keys::secret(directory, BOT_SECRET)?,
         })
+    }
+
+    /// What the keys of bots follow from.
+    pub(crate) fn bot_secret(&self) -> &[u8] {
+        &self.bot_secret
     }
 
     /// What signs an account's users.
@@ -259,8 +271,7 @@ fn make_user(
     if now.is_some_and(|now| now.says_as(&next) && now.iss == signing.current.public_key()) {
         return Ok(());
     }
-    let token =
-        next.sign(&signing.current).map_err(|e| IdentityError::Token(path.clone(), e))?;
+    let token = next.sign(&signing.current).map_err(|e| IdentityError::Token(path.clone(), e))?;
     let file = Credentials::new(token, key).to_file().map_err(unreadable)?;
     files::replace(&path, &file).map_err(|e| IdentityError::file(&path, e))
 }

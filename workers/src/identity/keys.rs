@@ -51,6 +51,22 @@ pub(super) fn existing(directory: &Path, name: &str) -> Result<Signing, Identity
     Ok(Signing { current, old: load(&old_path(directory, name))? })
 }
 
+/// A secret of that name, made if there is none.
+pub(super) fn secret(directory: &Path, name: &str) -> Result<Vec<u8>, IdentityError> {
+    let path = path(directory, name);
+    seed_bytes(&path, &ensure(&path, KeyPairType::User)?)
+}
+
+/// The secret of that name, which must be there.
+pub(super) fn existing_secret(directory: &Path, name: &str) -> Result<Vec<u8>, IdentityError> {
+    seed_bytes(&path(directory, name), &existing(directory, name)?.current)
+}
+
+fn seed_bytes(path: &Path, key: &KeyPair) -> Result<Vec<u8>, IdentityError> {
+    let seed = key.seed().map_err(|e| IdentityError::file(path, io::Error::other(e)))?;
+    Ok(seed.into_bytes())
+}
+
 /// The key whose seed is in the file, made if there is none.
 pub(super) fn ensure(path: &Path, kind: KeyPairType) -> Result<KeyPair, IdentityError> {
     if let Some(key) = load(path)? {
