@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::eventually::{Seen, eventually};
 use crate::process::{Log, Process};
-use crate::{Outcome, locate, warden};
+use crate::{Context as _, Outcome, locate, warden};
 
 /// A server that is not up by then has failed.
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -130,7 +130,7 @@ fn command(mode: &Mode, directory: &Path, port: u16, monitor: u16) -> Outcome<Co
             command.args(["-m", &monitor.to_string(), "-js", "-sd"]).arg(store);
         }
         Mode::Configured { keys } => {
-            command.arg("-c").arg(locate::repository()?.join("nats-config/single.conf"));
+            command.arg("-c").arg(with_bots(directory)?);
             command.env("NATTER_NATS_PORT", port.to_string());
             command.env("NATTER_NATS_MONITOR_PORT", monitor.to_string());
             command.env("NATTER_NATS_STORE", format!("\"{}\"", store.display()));
@@ -138,6 +138,26 @@ fn command(mode: &Mode, directory: &Path, port: u16, monitor: u16) -> Outcome<Co
         }
     }
     Ok(command)
+}
+
+/// Who connects as any bot, while bots have no credentials of their own: see [`with_bots`].
+pub const BOTS: (&str, &str) = ("bots", "a test's");
+
+/// The product's configuration, in a directory of a test's, and one user more who may do what bots
+/// may: each of them, since their ids are known only later.
+fn with_bots(directory: &Path) -> Outcome<PathBuf> {
+    let from = locate::repository()?.join("nats-config");
+    let accounts = std::fs::read_to_string(from.join("accounts.conf"))?;
+    let (users, end) = accounts.rsplit_once("    ]\n").during("the end of the users")?;
+    let (name, password) = BOTS;
+    let bots = format!(
+        "      {{ user: \"{name}\", password: \"{password}\", permissions: {{ publish: {{ allow: \
+         [\"bot.>\", \"$JS.API.CONSUMER.MSG.NEXT.BOTS.*\", \"$JS.ACK.BOTS.>\"] }} }} }}\n"
+    );
+    std::fs::write(directory.join("accounts.conf"), format!("{users}{bots}    ]\n{end}"))?;
+    let config = directory.join("single.conf");
+    std::fs::copy(from.join("single.conf"), &config)?;
+    Ok(config)
 }
 
 #[cfg(test)]

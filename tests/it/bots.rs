@@ -1,0 +1,5 @@
+//! Bots: who makes them, what they say and hear over NATS, and that nothing of it is lost.
+
+mod management;
+mod survival;
+mod talk;
