@@ -1,8 +1,9 @@
 //! What each user of the bus may do, tried against a real server with the product's configuration
 //! and secrets: everything a role needs works, everything else is refused.
 //!
-//! No worker or edge runs here; the connections of these tests are the only ones.
+//! No worker or edge runs here, except for [`bots`]; the connections of these tests are the only ones.
 
+mod bots;
 mod table;
 mod user;
 
