@@ -21,6 +21,8 @@ operations! { Bots:
     DeleteBot, "delete", Token, Safe, BotRequest => Empty;
     /// New credentials for a bot of the caller's.
     Credentials, "credentials", Token, Unsafe, BotRequest => Creds;
+    /// Ends all credentials of a bot of the caller's, and with them its connections.
+    RevokeCredentials, "revoke", Token, Safe, BotRequest => Empty;
     /// New credentials for the caller, who is a bot.
     RenewCredentials, "renew", Asserted, Unsafe, Empty => Creds;
     /// Which of these accounts are bots that were not deleted.

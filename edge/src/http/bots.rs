@@ -9,6 +9,7 @@ use bus_schema::ids::UserId;
 use bus_schema::ops::Empty;
 use bus_schema::ops::bots::{
     BotRequest, Bots, CreateBot, CreateBotRequest, Credentials, Creds, DeleteBot, ListBots,
+    RevokeCredentials,
 };
 
 use super::extract::{Caller, InBody, InPath};
@@ -36,6 +37,12 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .creates::<Creds>()
         .refuses(&[Code::NotFound, Code::UnknownOutcome]),
+        delete(
+            "/v1/bots/{bot}/credentials",
+            "Ends all credentials of a bot: it is cut off, and comes back only with new ones",
+            revoke,
+        )
+        .refuses(&[Code::NotFound]),
     ]
 }
 
@@ -67,4 +74,13 @@ async fn credentials(
 ) -> Answer<Created<Creds>> {
     let request = BotRequest { id };
     Ok(Created(edge.bus.call::<Credentials>(&caller.with_token(), &request).await?))
+}
+
+async fn revoke(
+    State(edge): State<Arc<Edge>>,
+    caller: Caller,
+    InPath(id): InPath<UserId>,
+) -> Answer<Done> {
+    edge.bus.call::<RevokeCredentials>(&caller.with_token(), &BotRequest { id }).await?;
+    Ok(Done)
 }

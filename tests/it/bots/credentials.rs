@@ -57,6 +57,28 @@ fn a_bot_renews_its_credentials_and_older_ones_go_on() {
 }
 
 #[test]
+fn revoked_credentials_end_and_new_ones_work() {
+    play(async |world| {
+        let (owner, other, channel) = world.channel_of_two().await?;
+        let mut bot = Bot::of(&owner, &world, "leaked").await?;
+        owner.add_bot(channel, &bot).await?;
+        let path = format!("/bots/{}/credentials", bot.id);
+        other.api.delete(&path).await?.refused(404, "not_found")?;
+        for _ in 0..2 {
+            let mut events = watched(&world, &bot).await?;
+            owner.api.delete(&path).await?.ok(204)?;
+            ended(&mut events).await?;
+            let back = Bot::connect(&world.nats, bot.id, &bot.creds).await;
+            ensure!(back.is_err(), "revoked credentials were taken");
+            bot.creds = Bot::new_credentials(&owner, bot.id).await?;
+            bot.client = Bot::connect(&world.nats, bot.id, &bot.creds).await?;
+            bot.say(channel, "back again").await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn a_deleted_bot_is_cut_off_and_cannot_come_back() {
     play(async |world| {
         let (owner, _, channel) = world.channel_of_two().await?;

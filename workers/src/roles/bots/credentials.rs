@@ -24,6 +24,16 @@ pub(super) async fn credentials(
     bots.mint(bot).await
 }
 
+/// See [`bus_schema::ops::bots::RevokeCredentials`].
+pub(super) async fn revoke(
+    bots: Arc<Bots>,
+    context: Context,
+    request: BotRequest,
+) -> Result<Empty, Failure> {
+    let bot = bots.owned(request.id, context.caller()?.user).await?.id();
+    bots.revoke(bot).await.map(|()| Empty {})
+}
+
 /// See [`bus_schema::ops::bots::RenewCredentials`].
 pub(super) async fn renew(bots: Arc<Bots>, context: Context, _: Empty) -> Result<Creds, Failure> {
     bots.mint(context.caller()?.user).await

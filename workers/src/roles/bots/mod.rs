@@ -63,6 +63,7 @@ pub async fn run(
     host.operation::<ops::ListBots, _, _>(None, with(&bots, list::list)).await?;
     host.operation::<ops::DeleteBot, _, _>(None, with(&bots, delete::delete)).await?;
     host.operation::<ops::Credentials, _, _>(None, with(&bots, credentials::credentials)).await?;
+    host.operation::<ops::RevokeCredentials, _, _>(None, with(&bots, credentials::revoke)).await?;
     host.operation::<ops::RenewCredentials, _, _>(None, with(&bots, credentials::renew)).await?;
     host.operation::<ops::WhichBots, _, _>(None, with(&bots, which::which)).await?;
     let served = serve(host, &shutdown).await;
