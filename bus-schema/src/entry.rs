@@ -222,6 +222,18 @@ impl Body {
         }
     }
 
+    /// Whether this one, stored under a nonce, says the same as another sent under it. What was deleted
+    /// meanwhile can no longer be compared, and is no other message.
+    pub fn repeats(&self, sent: &Self) -> bool {
+        match (self, sent) {
+            (Self::MessageCreate(a), Self::MessageCreate(b)) => {
+                let same = a.content == b.content || a.content.as_str().is_empty();
+                same && a.author_id == b.author_id
+            }
+            (stored, sent) => stored == sent,
+        }
+    }
+
     /// The payload to store.
     pub fn encode(&self) -> String {
         let json = match self {

@@ -128,6 +128,13 @@ impl EntryId {
         self.0 / ENTRY_FACTOR
     }
 
+    /// The highest sequence of a stream whose entry is not above this id, which may be any number.
+    pub const fn last_sequence(self, stream: StreamIndex) -> u64 {
+        let sequence = self.sequence();
+        let above = self.0 % ENTRY_FACTOR < stream.0 as u64;
+        if above { sequence.saturating_sub(1) } else { sequence }
+    }
+
     /// The stream's index.
     pub const fn stream(self) -> StreamIndex {
         StreamIndex((self.0 % ENTRY_FACTOR) as u16)
@@ -179,6 +186,13 @@ mod tests {
             if let Ok(id) = text.parse::<EntryId>() {
                 prop_assert_eq!(id.to_string(), text);
             }
+        }
+
+        #[test]
+        fn pages_go_on_exactly_after_any_number(after: u64, sequence in 1u64..1 << 53, s in 0u16..1024) {
+            let stream = StreamIndex(s);
+            let shown = sequence > EntryId(after).last_sequence(stream);
+            prop_assert_eq!(shown, EntryId::new(sequence, stream) > EntryId(after));
         }
 
         #[test]

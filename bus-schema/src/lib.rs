@@ -5,6 +5,8 @@
 //! [`timestamp::Timestamp::now`], unless the `runtime` feature adds the shared way of connecting,
 //! calling, serving, logging and stopping.
 
+pub mod body;
+pub mod bots;
 pub mod entry;
 pub mod error;
 pub mod events;

@@ -1,13 +1,12 @@
 //! What each NATS user may publish and subscribe to: the least its role needs.
 //!
 //! Invariant: nobody subscribes to `>`; nobody publishes to `ev.log.>`, which only the server does;
-//! an edge cannot write a user's notices, manage a stream, or hear another role's requests. The
-//! server's `accounts.conf` is generated from this table, and a test holds the two together.
-
-use std::fmt::Write as _;
+//! an edge cannot write a user's notices, manage a stream, or hear another role's requests; a bot
+//! says and hears nothing but what is its own. `natter-workers secrets` signs what is in this table
+//! into credentials, and from nowhere else.
 
 use crate::ops::{self, Service};
-use crate::streams::{DEAD, LEASES};
+use crate::streams::{BOTS, DEAD, LEASES};
 use crate::subjects;
 
 /// A NATS user of the platform. Its inbox prefix is `_INBOX_<name>`.
@@ -25,6 +24,12 @@ pub enum BusUser {
     History,
     /// The persister role.
     Persister,
+    /// The bots role.
+    Bots,
+    /// The ingress role.
+    Ingress,
+    /// The delivery role.
+    Delivery,
     /// The setup role.
     Setup,
     /// A person who looks after the platform, with the `nats` command: looks, and changes nothing.
@@ -33,18 +38,21 @@ pub enum BusUser {
 
 impl BusUser {
     /// Every user.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Edge,
         Self::Auth,
         Self::Profiles,
         Self::Channels,
         Self::History,
         Self::Persister,
+        Self::Bots,
+        Self::Ingress,
+        Self::Delivery,
         Self::Setup,
         Self::Operator,
     ];
 
-    /// Its name: of its key file, in its inbox prefix.
+    /// Its name: of its credentials' file, in its inbox prefix.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Edge => "edge",
@@ -53,6 +61,9 @@ impl BusUser {
             Self::Channels => "channels",
             Self::History => "history",
             Self::Persister => "persister",
+            Self::Bots => "bots",
+            Self::Ingress => "ingress",
+            Self::Delivery => "delivery",
             Self::Setup => "setup",
             Self::Operator => "operator",
         }
@@ -63,19 +74,25 @@ impl BusUser {
         format!("_INBOX_{}", self.name())
     }
 
-    /// The environment variable with its public key, read by the server's configuration.
-    pub fn key_variable(self) -> String {
-        format!("NATTER_NKEY_{}", self.name().to_ascii_uppercase())
-    }
-
     const fn service(self) -> Option<Service> {
         match self {
             Self::Auth => Some(Service::Auth),
             Self::Profiles => Some(Service::Profiles),
             Self::Channels => Some(Service::Channels),
             Self::History => Some(Service::History),
-            Self::Edge | Self::Persister | Self::Setup | Self::Operator => None,
+            Self::Bots => Some(Service::Bots),
+            Self::Edge
+            | Self::Persister
+            | Self::Ingress
+            | Self::Delivery
+            | Self::Setup
+            | Self::Operator => None,
         }
+    }
+
+    /// Whether it answers requests: once each, where the answer is expected.
+    pub const fn answers(self) -> bool {
+        self.service().is_some() || matches!(self, Self::Ingress)
     }
 
     /// Subjects it may publish to, beside answers to requests it got.
@@ -127,10 +144,33 @@ impl BusUser {
                 add(&["$JS.FC.*.>", "ev.eph.floor.*", subjects::DEAD_ALL]);
                 add(&["$JS.API.STREAM.PURGE.*"]);
                 all.push(format!("$JS.API.STREAM.INFO.{DEAD}"));
-                all.push(format!("$JS.API.STREAM.INFO.KV_{LEASES}"));
-                all.push(format!("$JS.API.STREAM.MSG.GET.KV_{LEASES}"));
-                all.push(format!("$JS.API.DIRECT.GET.KV_{LEASES}.>"));
-                all.push(format!("$KV.{LEASES}.>"));
+                all.extend(leases());
+            }
+            Self::Bots => {
+                add(&[subjects::PROFILES, "svc.channels.>", "svc.auth.keys"]);
+                all.push(format!("$JS.API.CONSUMER.CREATE.{BOTS}.>"));
+                all.push(format!("$JS.API.CONSUMER.DELETE.{BOTS}.*"));
+                all.push(format!("$JS.API.STREAM.INFO.{BOTS}"));
+                all.push(format!("$JS.API.STREAM.PURGE.{BOTS}"));
+            }
+            Self::Ingress => add(&[
+                "log.*.c.*",
+                "log.*.d.>",
+                // Nudges: an entry that is there already is not sent on again.
+                "ev.eph.*.c.*",
+                "ev.eph.*.d.>",
+                "svc.channels.>",
+                "svc.profiles.>",
+                "svc.history.>",
+                "svc.bots.>",
+                "$JS.API.INFO",
+                "$JS.API.STREAM.INFO.*",
+            ]),
+            Self::Delivery => {
+                add(&READ_LOG);
+                add(&["$JS.FC.*.>", subjects::BOT_EVENTS, subjects::DELIVERED, "svc.bots.>"]);
+                all.push(format!("$JS.API.STREAM.MSG.GET.{BOTS}"));
+                all.extend(leases());
             }
             Self::Setup => add(&[
                 "$JS.API.INFO",
@@ -157,7 +197,19 @@ impl BusUser {
             return Vec::new();
         }
         let mut all = Vec::new();
-        for stream in [DEAD.to_owned(), format!("KV_{LEASES}")] {
+        let mut streams = vec![DEAD.to_owned(), format!("KV_{LEASES}")];
+        match self {
+            Self::Bots => {}
+            // It looks at the bots' consumers, and no more.
+            Self::Delivery => all.extend([
+                format!("$JS.API.CONSUMER.CREATE.{BOTS}"),
+                format!("$JS.API.CONSUMER.CREATE.{BOTS}.>"),
+                format!("$JS.API.CONSUMER.DELETE.{BOTS}.>"),
+                format!("$JS.API.CONSUMER.MSG.NEXT.{BOTS}.>"),
+            ]),
+            _ => streams.push(BOTS.to_owned()),
+        }
+        for stream in streams {
             all.push(format!("$JS.API.CONSUMER.*.{stream}"));
             all.push(format!("$JS.API.CONSUMER.*.{stream}.>"));
             all.push(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.>"));
@@ -177,44 +229,64 @@ impl BusUser {
             Self::Edge => all.push(subjects::EVENTS_ALL.to_owned()),
             Self::Profiles => all.push(subjects::PROFILES.to_owned()),
             Self::History => all.push(subjects::FLOORS.to_owned()),
+            Self::Ingress => {
+                for heard in [subjects::BOT_SENDS, subjects::BOT_APIS, "$SRV.>"] {
+                    all.push(heard.to_owned());
+                }
+            }
             _ => {}
         }
         all
     }
 }
 
-/// The accounts part of the server's configuration. Public keys come from its environment.
-pub fn accounts_conf() -> String {
-    let mut conf = String::from(
-        "# Generated by `natter-workers permissions` from bus-schema/src/permissions.rs; do not edit.\n\
-         # Each user's public key comes from the server's environment (`natter-workers secrets`).\n\
-         accounts {\n  BUS {\n    jetstream: enabled\n    users: [\n",
-    );
-    for user in BusUser::ALL {
-        let list = |subjects: Vec<String>| {
-            subjects.iter().map(|s| format!("\"{s}\"")).collect::<Vec<_>>().join(", ")
-        };
-        let responses = if user.service().is_some() {
-            "\n          allow_responses: { max: 1, expires: \"1m\" }"
-        } else {
-            ""
-        };
-        // Writing to a String cannot fail.
-        let _ = write!(
-            conf,
-            "      # {name}\n      {{\n        nkey: ${key}\n        permissions: {{\n          \
-             publish: {{ allow: [{publish}], deny: [{deny}] }}\n          \
-             subscribe: {{ allow: [{subscribe}] }}{responses}\n        }}\n      }}\n",
-            name = user.name(),
-            key = user.key_variable(),
-            publish = list(user.publish()),
-            deny = list(user.deny()),
-            subscribe = list(user.subscribe()),
-        );
-    }
-    conf.push_str("    ]\n  }\n}\n");
-    conf
+/// Holding leases.
+fn leases() -> [String; 4] {
+    [
+        format!("$JS.API.STREAM.INFO.KV_{LEASES}"),
+        format!("$JS.API.STREAM.MSG.GET.KV_{LEASES}"),
+        format!("$JS.API.DIRECT.GET.KV_{LEASES}.>"),
+        format!("$KV.{LEASES}.>"),
+    ]
 }
+
+/// What the bots' account may ask of the platform's: the subject, and whether the answer may be many
+/// messages. Everything else ends at the border between the two accounts.
+pub const BOTS_ASK: [(&str, bool); 4] = [
+    (subjects::BOT_SENDS, false),
+    (subjects::BOT_APIS, false),
+    ("$JS.API.CONSUMER.MSG.NEXT.BOTS.*", true),
+    ("$JS.ACK.BOTS.>", false),
+];
+
+/// Subjects a bot may publish to. The server puts its id in place of `{{name()}}`.
+pub const BOT_PUBLISHES: [&str; 4] = [
+    "bot.{{name()}}.send.*",
+    "bot.{{name()}}.api.*.*",
+    "$JS.API.CONSUMER.MSG.NEXT.BOTS.bot_{{name()}}",
+    "$JS.ACK.BOTS.bot_{{name()}}.>",
+];
+
+/// Subjects a bot may subscribe to. The server puts its id in place of `{{name()}}`.
+pub const BOT_SUBSCRIBES: [&str; 1] = ["_INBOX_{{name()}}.>"];
+
+/// The user of the system account with which the bots role revokes: its name, of its file and in its
+/// inbox prefix.
+pub const SYSTEM: &str = "sys";
+
+/// Where servers are told what an account says from now on.
+pub const CLAIMS_UPDATE: &str = "$SYS.REQ.CLAIMS.UPDATE";
+
+/// Where servers are asked what an account says, by its name, which is a public key.
+pub fn claims_lookup(account: &str) -> String {
+    format!("$SYS.REQ.ACCOUNT.{account}.CLAIMS.LOOKUP")
+}
+
+/// Subjects [`SYSTEM`] may publish to.
+pub const SYSTEM_PUBLISHES: [&str; 2] = [CLAIMS_UPDATE, "$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP"];
+
+/// Subjects [`SYSTEM`] may subscribe to.
+pub const SYSTEM_SUBSCRIBES: [&str; 1] = ["_INBOX_sys.>"];
 
 #[cfg(test)]
 mod tests {
@@ -228,6 +300,13 @@ mod tests {
             let said = user.publish();
             let forbidden = [">", "ev.>", "ev.log.>", "log.>", "$JS.API.>"];
             assert!(!said.iter().any(|s| forbidden.contains(&s.as_str())), "{user:?}");
+        }
+    }
+
+    #[test]
+    fn a_bot_names_itself_wherever_it_speaks_or_listens() {
+        for subject in BOT_PUBLISHES.into_iter().chain(BOT_SUBSCRIBES) {
+            assert!(subject.contains("{{name()}}"), "{subject}");
         }
     }
 

@@ -14,6 +14,8 @@ pub const METADATA_STREAMS: &str = "natter.streams";
 pub const HEADER_TYPE: &str = "Natter-Type";
 /// The stream of what could not be decoded.
 pub const DEAD: &str = "DEAD";
+/// The stream of what bots are to receive.
+pub const BOTS: &str = "BOTS";
 /// The key-value bucket of the persisters' leases.
 pub const LEASES: &str = "natter_leases";
 
@@ -61,6 +63,11 @@ impl Layout {
             .map(|p| format!("log.{p}.>"))
             .collect()
     }
+}
+
+/// The name of the lease on delivering a stream to bots.
+pub fn delivery_lease(stream: StreamIndex) -> String {
+    format!("DELIVERY_{stream}")
 }
 
 /// The name of a log stream: `LOG_<index>`.

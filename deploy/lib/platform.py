@@ -40,7 +40,6 @@ class Platform:
     first_port: int
     edges: int
     limits: bool
-    nkeys: dict[str, str]
     # The stores to use in place of the embedded one, and how each is started.
     stores: dict[str, Spec]
     store_ports: dict[str, int]
@@ -71,10 +70,11 @@ class Platform:
         """The bus and the log."""
         env = {
             **inherited(),
-            **self.nkeys,
             "NATTER_NATS_PORT": str(self.ports["nats"]),
             "NATTER_NATS_MONITOR_PORT": str(self.ports["monitor"]),
             "NATTER_NATS_STORE": quoted(self.data / "nats"),
+            "NATTER_NATS_OPERATOR": quoted(self.data / "secrets" / "operator.jwt"),
+            "NATTER_NATS_ACCOUNTS": quoted(self.data / "secrets" / "accounts"),
         }
         argv = [str(self.nats_server), "-c", str(self.root / "nats-config" / "single.conf")]
         # It ends as cleanly on SIGTERM, but calls that a failure (status 1).
@@ -145,15 +145,16 @@ def port_names(edges: int) -> list[str]:
     return ["nats", "monitor", *WORKERS, *edge_names(edges)]
 
 
-def read_nkeys(path: Path) -> dict[str, str]:
-    """The lines `NATTER_NKEY_<USER>=U...` that `natter-workers secrets` wrote."""
+def adopt_log(data: Path) -> None:
+    """Gives a log of before accounts were signed to the account that it now belongs to: the server
+    names its directory by the account."""
     try:
-        lines = path.read_text().splitlines()
+        account = (data / "secrets" / "keys" / "bus.pub").read_text().strip()
     except OSError as error:
-        raise Problem(f"natter-workers secrets wrote no {path}: {error.strerror}") from error
-    keys = (line for line in lines if line.startswith("NATTER_NKEY_") and "=" in line)
-    pairs = (line.split("=", 1) for line in keys)
-    return {name: key.strip() for name, key in pairs}
+        raise Problem(f"natter-workers secrets named no account: {error}") from error
+    before = data / "nats" / "jetstream" / "BUS"
+    if before.is_dir():
+        before.rename(before.with_name(account))
 
 
 def quoted(path: Path) -> str:

@@ -9,13 +9,10 @@ use std::time::Duration;
 
 use bus_schema::entry::Body;
 use bus_schema::error::{Code, Failure};
-use bus_schema::events::Ephemeral;
 use bus_schema::ids::UserId;
-use bus_schema::runtime::log::PublishError;
-use bus_schema::sabotage::{Safeguard, off};
+use bus_schema::runtime::log::append;
 use bus_schema::subjects::LogSubject;
 use bus_schema::text::Nonce;
-use rand::distr::{Alphanumeric, SampleString as _};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -52,32 +49,11 @@ async fn append_inner(
     nonce: Option<&Nonce>,
 ) -> Result<Arc<Item>, Failure> {
     edge.cut_off()?;
-    let conversation = body.conversation();
-    let name = nonce.map_or_else(
-        || Alphanumeric.sample_string(&mut rand::rng(), 22),
-        |nonce| nonce.as_str().to_owned(),
-    );
     follow(edge, author, place).await?;
-    let id = format!("{conversation}:{author}:{name}");
-    let kind = body.kind().as_str();
-    let published = edge.log.publish(place, kind, body.encode(), &id).await;
-    let published = published.map_err(|error| match error {
-        PublishError::Unknown => Failure::unknown_outcome(),
-        PublishError::NotConnected | PublishError::Busy => Failure::unavailable(),
-        PublishError::Refused(why) => {
-            tracing::error!(why, %place, "the log refused an entry");
-            Failure::unavailable()
-        }
-    })?;
+    let published = append::append(&edge.bus, &edge.log, place, &body, nonce).await?;
     edge.heard.hear(edge.layout.stream_of(place), published.sequence);
-    if published.duplicate && !off(Safeguard::Nudge) {
-        // A duplicate is never republished: tell everybody where it is, in case it passed them by.
-        let nudge = Ephemeral::Nudge { sequence: published.sequence };
-        let nudged = edge.bus.publish_event(place.ephemeral(), &nudge).await;
-        nudged.unwrap_or_else(|error| tracing::debug!(%error, "a nudge was not sent"));
-    }
     let item = passed(edge, place, published.sequence).await?;
-    if published.duplicate && !same(&item.entry.body, &body) {
+    if published.duplicate && !item.entry.body.repeats(&body) {
         return Err(Failure::new(Code::Conflict, "this nonce names another message"));
     }
     Ok(item)
@@ -125,16 +101,4 @@ async fn look_up(edge: &Edge, place: LogSubject, sequence: u64) -> Result<Arc<It
     let found = found.map_err(|_| Failure::unknown_outcome())?;
     let item = found.items.into_iter().find(|item| item.sequence() == sequence);
     item.ok_or_else(Failure::not_found)
-}
-
-/// Whether two entries under one nonce say the same.
-fn same(stored: &Body, sent: &Body) -> bool {
-    match (stored, sent) {
-        (Body::MessageCreate(a), Body::MessageCreate(b)) => {
-            // What was deleted meanwhile can no longer be compared, and is no other message.
-            let same = a.content == b.content || a.content.as_str().is_empty();
-            same && a.author_id == b.author_id
-        }
-        (stored, sent) => stored == sent,
-    }
 }

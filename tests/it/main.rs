@@ -7,6 +7,7 @@
 //! nobody else's.
 
 mod api;
+mod bots;
 mod gateway;
 mod log;
 mod permissions;

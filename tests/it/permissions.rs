@@ -1,8 +1,9 @@
 //! What each user of the bus may do, tried against a real server with the product's configuration
 //! and secrets: everything a role needs works, everything else is refused.
 //!
-//! No worker or edge runs here; the connections of these tests are the only ones.
+//! No worker or edge runs here, except for [`bots`]; the connections of these tests are the only ones.
 
+mod bots;
 mod table;
 mod user;
 
@@ -27,7 +28,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 /// How long a message may take.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A server, and where its users' seeds are.
+/// A server, and where its users' credentials are.
 struct Server {
     nats: NatsServer,
     directory: TempDir,
@@ -36,12 +37,17 @@ struct Server {
 impl Server {
     async fn start() -> Outcome<Self> {
         let directory = tempfile::Builder::new().prefix("natter-permissions-").tempdir()?;
-        let keys = stack::secrets(&directory.path().join("secrets"))?;
-        let named: BTreeSet<_> = keys.iter().map(|(name, _)| name.clone()).collect();
-        let known = USERS.iter().map(|row| row.name.to_ascii_uppercase());
-        let known: BTreeSet<_> = known.map(|name| format!("NATTER_NKEY_{name}")).collect();
+        let secrets = directory.path().join("secrets");
+        stack::make_secrets(&secrets)?;
+        let mut named = BTreeSet::new();
+        for entry in std::fs::read_dir(&secrets)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            named.extend(name.strip_suffix(".creds").map(str::to_owned));
+        }
+        let known = USERS.iter().map(|row| row.name).chain(["sys"]);
+        let known: BTreeSet<_> = known.map(str::to_owned).collect();
         ensure!(named == known, "users {named:?}, but the table has {known:?}");
-        let nats = NatsServer::configured(keys, directory.path()).await?;
+        let nats = NatsServer::configured(&secrets, directory.path()).await?;
         Ok(Self { nats, directory })
     }
 

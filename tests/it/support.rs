@@ -3,6 +3,7 @@
 //! Invariant: a test that passes has also left every process running and nothing in their logs that
 //! says "panicked". Whoever kills processes uses a platform of their own ([`alone`]).
 
+mod bot;
 mod person;
 mod shared;
 
@@ -17,6 +18,7 @@ use rand::RngExt as _;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
+pub(crate) use bot::Bot;
 pub(crate) use person::{PASSWORD, Person, find};
 
 /// The longest a test may take, unless it says otherwise.
@@ -28,6 +30,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 pub(crate) struct World {
     /// The public addresses of the edges; there are two.
     pub(crate) edges: Vec<String>,
+    /// Where bots connect.
+    pub(crate) nats: String,
 }
 
 /// Runs a test against the shared platform.
@@ -39,8 +43,8 @@ pub(crate) fn play(test: impl AsyncFnOnce(World) -> Outcome) {
 pub(crate) fn play_within(limit: Duration, test: impl AsyncFnOnce(World) -> Outcome) {
     finish(|| async {
         let stack = shared::stack().await?;
-        let (edges, marks) = (stack.edges(), stack.marks());
-        let outcome = limited(limit, test(World { edges })).await;
+        let (edges, nats, marks) = (stack.edges(), stack.nats(), stack.marks());
+        let outcome = limited(limit, test(World { edges, nats })).await;
         let outcome = outcome.and_then(|()| stack.unharmed(&marks));
         outcome.inspect_err(|_| eprintln!("{}", stack.logs_since(&marks)))
     });
@@ -54,7 +58,7 @@ pub(crate) fn alone(
 ) {
     finish(|| async {
         let mut stack = Box::pin(Stack::start(plan)).await?;
-        let world = World { edges: stack.edges().to_vec() };
+        let world = World { edges: stack.edges().to_vec(), nats: stack.nats().url() };
         let outcome = limited(limit, test(&mut stack, world)).await;
         let outcome = outcome.and_then(|()| no_panic(&stack.logs_since(&[])));
         outcome.inspect_err(|_| eprintln!("{}", stack.logs_since(&[])))

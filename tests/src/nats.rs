@@ -5,6 +5,7 @@
 //! started by [`cluster`].
 
 pub mod cluster;
+mod everything;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,10 +24,10 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 pub enum Mode {
     /// JetStream, no accounts, no permissions: for tests of what stands above them.
     Bare,
-    /// `nats-config/single.conf`, with the public keys that its accounts name.
+    /// `nats-config/single.conf`, with an operator and accounts.
     Configured {
-        /// `NATTER_NKEY_<USER>` and its key, for every user.
-        keys: Vec<(String, String)>,
+        /// What `natter-workers secrets` made.
+        secrets: PathBuf,
     },
     /// One of three, by a file of `nats-config/cluster`.
     Node(cluster::Node),
@@ -55,9 +56,11 @@ impl NatsServer {
         Self::start(Mode::Bare, directory, Some(owned)).await
     }
 
-    /// A server with the product's configuration, keeping its store and log in `directory`.
-    pub async fn configured(keys: Vec<(String, String)>, directory: &Path) -> Outcome<Self> {
-        Self::start(Mode::Configured { keys }, directory.to_owned(), None).await
+    /// A server with the product's configuration and secrets, keeping its store and log in
+    /// `directory`.
+    pub async fn configured(secrets: &Path, directory: &Path) -> Outcome<Self> {
+        let mode = Mode::Configured { secrets: secrets.to_owned() };
+        Self::start(mode, directory.to_owned(), None).await
     }
 
     async fn start(mode: Mode, directory: PathBuf, owned: Option<TempDir>) -> Outcome<Self> {
@@ -66,12 +69,7 @@ impl NatsServer {
         Ok(server)
     }
 
-    fn launch(
-        name: &str,
-        mode: Mode,
-        directory: PathBuf,
-        owned: Option<TempDir>,
-    ) -> Outcome<Self> {
+    fn launch(name: &str, mode: Mode, directory: PathBuf, owned: Option<TempDir>) -> Outcome<Self> {
         let ports = locate::free_ports(2)?;
         let (port, monitor) = (ports[0], ports[1]);
         let log = Log::new(&directory, name);
@@ -166,21 +164,27 @@ fn command(mode: &Mode, directory: &Path, port: u16, monitor: u16) -> Outcome<Co
             command.args(["-a", "127.0.0.1", "-p", &port.to_string()]);
             command.args(["-m", &monitor.to_string(), "-js", "-sd"]).arg(store);
         }
-        Mode::Configured { keys } => {
+        Mode::Configured { secrets } => {
             command.arg("-c").arg(locate::repository()?.join("nats-config/single.conf"));
             command.env("NATTER_NATS_PORT", port.to_string());
             command.env("NATTER_NATS_MONITOR_PORT", monitor.to_string());
-            command.env("NATTER_NATS_STORE", format!("\"{}\"", store.display()));
-            command.envs(keys.iter().map(|(name, key)| (name, key)));
+            command.env("NATTER_NATS_STORE", quoted(&store));
+            command.env("NATTER_NATS_OPERATOR", quoted(&secrets.join("operator.jwt")));
+            command.env("NATTER_NATS_ACCOUNTS", quoted(&secrets.join("accounts")));
         }
         Mode::Node(node) => {
             node.configure(&mut command);
             command.env("NATTER_NATS_PORT", port.to_string());
             command.env("NATTER_NATS_MONITOR_PORT", monitor.to_string());
-            command.env("NATTER_NATS_STORE", format!("\"{}\"", store.display()));
+            command.env("NATTER_NATS_STORE", quoted(&store));
         }
     }
     Ok(command)
+}
+
+/// A path as the server's configuration takes it from the environment.
+fn quoted(path: &Path) -> String {
+    format!("\"{}\"", path.display())
 }
 
 #[cfg(test)]

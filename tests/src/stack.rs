@@ -16,7 +16,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 pub use plan::{ALL_ROLES, Plan};
-pub use secrets::secrets;
+pub use secrets::make_secrets;
 pub use wiring::{Direct, Wiring};
 
 use crate::eventually::{Seen, eventually};
@@ -68,11 +68,12 @@ impl Stack {
         let directory = tempfile::Builder::new().prefix("natter-stack-").tempdir()?;
         let root = directory.path();
         warden::sweep(root)?;
-        let keys = secrets(&root.join("secrets"))?;
+        let secrets = root.join("secrets");
+        make_secrets(&secrets)?;
         let bus = if plan.is_clustered() {
-            Bus::Cluster(Cluster::start(&keys, root, plan.wiring()).await?)
+            Bus::Cluster(Cluster::start(&secrets, root, plan.wiring()).await?)
         } else {
-            Bus::Single(NatsServer::configured(keys, root).await?)
+            Bus::Single(NatsServer::configured(&secrets, root).await?)
         };
         let (members, edges) = plan.members(root, bus.nodes())?;
         let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;

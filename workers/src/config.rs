@@ -11,8 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::roles::Role;
 use crate::roles::auth::AuthSettings;
+use crate::roles::bots::BotsSettings;
 use crate::roles::channels::ChannelsSettings;
+use crate::roles::delivery::DeliverySettings;
 use crate::roles::history::HistorySettings;
+use crate::roles::ingress::IngressSettings;
 use crate::roles::persister::PersisterSettings;
 use crate::roles::profiles::ProfilesSettings;
 use crate::roles::setup::SetupSettings;
@@ -40,6 +43,12 @@ pub struct Settings {
     pub history: HistorySettings,
     /// Bringing the log into the store.
     pub persister: PersisterSettings,
+    /// Bots.
+    pub bots: BotsSettings,
+    /// What bots ask for.
+    pub ingress: IngressSettings,
+    /// What bots receive.
+    pub delivery: DeliverySettings,
     /// The streams.
     pub setup: SetupSettings,
 }

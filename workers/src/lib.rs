@@ -7,6 +7,9 @@
 pub mod bench;
 pub mod cli;
 pub mod config;
+mod identity;
+mod judge;
+mod lease;
 mod process;
 mod readiness;
 pub mod roles;

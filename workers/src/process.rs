@@ -192,6 +192,9 @@ async fn run_role(
         Role::Profiles => roles::profiles::run(bus, stores, &settings.profiles, shutdown).await,
         Role::Channels => roles::channels::run(bus, stores, &settings.channels, shutdown).await,
         Role::History => roles::history::run(bus, stores, &settings.history, shutdown).await,
+        Role::Bots => roles::bots::run(bus, stores, &settings.bots, shutdown).await,
+        Role::Ingress => roles::ingress::run(bus, &settings.ingress, shutdown).await,
+        Role::Delivery => roles::delivery::run(bus, stores, &settings.delivery, shutdown).await,
         Role::Persister => roles::persister::run(bus, stores, &settings.persister, shutdown).await,
     }
 }

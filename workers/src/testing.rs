@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use bus_schema::permissions::{BusUser, accounts_conf};
+use bus_schema::permissions::BusUser;
 use bus_schema::runtime::bus::Bus;
 use bus_schema::runtime::settings::BusSettings;
+use bus_schema::timestamp::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use crate::cli::secrets;
+use crate::identity::directory as identity;
 
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,42 +51,50 @@ impl Drop for NatsServer {
 impl NatsServer {
     pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let here = directory.path();
-        let secrets = here.join("secrets");
-        secrets::make(&secrets).unwrap();
-        let conf = format!(
-            "host: 127.0.0.1\nport: -1\nports_file_dir: \"{0}\"\n\
-             jetstream {{ store_dir: \"{0}/nats\" }}\n{1}",
-            here.display(),
-            accounts_conf()
-        );
-        std::fs::write(here.join("nats.conf"), conf).unwrap();
-        let log = std::fs::File::create(here.join("nats.log")).unwrap();
-        let keys = std::fs::read_to_string(secrets.join("nkeys.env")).unwrap();
-        let mut process = Command::new(binary())
-            .arg("-c")
-            .arg(here.join("nats.conf"))
-            .envs(keys.lines().filter_map(|line| line.split_once('=')))
-            .stderr(log)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let ports = here.join(format!("nats-server_{}.ports", process.id()));
-        let url = eventually("nats-server listens", async || {
-            let log = || std::fs::read_to_string(here.join("nats.log")).unwrap_or_default();
-            assert!(process.try_wait().unwrap().is_none(), "nats-server ended: {}", log());
-            let ports: serde_json::Value =
-                serde_json::from_slice(&std::fs::read(&ports).ok()?).ok()?;
-            ports["nats"][0].as_str().map(str::to_owned)
-        })
-        .await;
+        let secrets = directory.path().join("secrets");
+        identity::make(&secrets, Timestamp::now()).unwrap();
+        let (process, url) = run(directory.path(), "-1").await;
         let settings = BusSettings { url, secrets, start_wait_s: 20, ..BusSettings::default() };
         Self { process, settings, directory }
+    }
+
+    /// Kills it, and starts it again on its port and with what it kept.
+    pub(crate) async fn restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        let (_, port) = self.settings.url.rsplit_once(':').unwrap();
+        let (process, _) = run(self.directory.path(), port).await;
+        self.process = process;
     }
 
     pub(crate) async fn connect(&self, user: BusUser) -> Bus {
         Bus::connect(&self.settings, user).await.unwrap()
     }
+}
+
+/// Starts a server that keeps what it has in `here`. Its address.
+async fn run(here: &Path, port: &str) -> (Child, String) {
+    let conf = format!(
+        "host: 127.0.0.1\nport: {port}\nports_file_dir: \"{0}\"\n\
+         jetstream {{ store_dir: \"{0}/nats\" }}\n\
+         operator: \"{0}/secrets/operator.jwt\"\n\
+         resolver: {{ type: full, dir: \"{0}/secrets/accounts\" }}\n",
+        here.display(),
+    );
+    std::fs::write(here.join("nats.conf"), conf).unwrap();
+    let log = std::fs::File::create(here.join("nats.log")).unwrap();
+    let mut command = Command::new(binary());
+    command.arg("-c").arg(here.join("nats.conf")).stderr(log).stdout(Stdio::null());
+    let mut process = command.spawn().unwrap();
+    let ports = here.join(format!("nats-server_{}.ports", process.id()));
+    let url = eventually("nats-server listens", async || {
+        let log = || std::fs::read_to_string(here.join("nats.log")).unwrap_or_default();
+        assert!(process.try_wait().unwrap().is_none(), "nats-server ended: {}", log());
+        let ports: serde_json::Value = serde_json::from_slice(&std::fs::read(&ports).ok()?).ok()?;
+        ports["nats"][0].as_str().map(str::to_owned)
+    })
+    .await;
+    (process, url)
 }
 
 fn binary() -> PathBuf {

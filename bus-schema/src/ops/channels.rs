@@ -31,6 +31,10 @@ operations! { Channels:
     ListConversations, "list", Asserted, Safe, super::Empty => Listing;
     /// One conversation of the caller; `not_found` unless they are in it.
     Access, "access", Asserted, Safe, ChannelRequest => Listed;
+    /// Shows a channel to a member who speaks through the platform: a bot.
+    ShowChannel, "show", Asserted, Safe, ChannelRequest => Channel;
+    /// The caller leaves every channel: a bot that is being deleted.
+    LeaveChannels, "leave_all", Asserted, Safe, super::Empty => super::Empty;
     /// Every place where a change of the caller's profile is seen.
     Audience, "audience", Asserted, Safe, super::Empty => AudienceReply;
 }

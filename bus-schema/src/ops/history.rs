@@ -10,8 +10,10 @@ use serde_json::value::RawValue;
 
 use super::operations;
 use crate::entry::{Entry, EntryKind, Undecodable};
+use crate::error::Failure;
 use crate::events::Message;
 use crate::ids::{ConversationId, EntryId, StreamIndex, UserId};
+use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
 use crate::subjects::LogSubject;
 use crate::timestamp::Timestamp;
 use crate::verdict::Membership;
@@ -93,6 +95,14 @@ impl StoredEntry {
     pub fn pack_deleted(entry: &Entry) -> Result<Self, Undecodable> {
         let payload = crate::entry::shown_deleted(&entry.payload)?;
         Ok(Self { d: RawValue::from_string(payload)?, ..Self::pack(entry)? })
+    }
+
+    /// The `d` of the client event: the stored object with its id and time in front. It is not decoded,
+    /// for the content of a deleted message is empty, which no message could be.
+    pub fn event(&self, stream: StreamIndex) -> serde_json::Result<Box<RawValue>> {
+        let id = EntryId::new(self.seq, stream);
+        let rest = self.d.get().get(1..).unwrap_or_default();
+        RawValue::from_string(format!(r#"{{"id":"{id}","at":"{}",{rest}"#, self.at))
     }
 
     /// Unpacks it, also a message that was deleted.
@@ -207,6 +217,36 @@ pub enum Bound {
     Around(EntryId),
     /// On both sides of a time.
     At(Timestamp),
+}
+
+impl Bound {
+    /// From what somebody asked for: at most one of these.
+    pub fn one_of(
+        before: Option<EntryId>,
+        after: Option<EntryId>,
+        around: Option<EntryId>,
+        at: Option<Timestamp>,
+    ) -> Result<Self, Failure> {
+        let bounds = [
+            before.map(Self::Before),
+            after.map(Self::After),
+            around.map(Self::Around),
+            at.map(Self::At),
+        ];
+        let mut given = bounds.into_iter().flatten();
+        match (given.next(), given.next()) {
+            (None, _) => Ok(Self::Newest),
+            (Some(bound), None) => Ok(bound),
+            _ => Err(Failure::bad_request("at most one of before, after, around and at")),
+        }
+    }
+}
+
+/// How many messages or entries a page shall have, 1 to 100.
+pub fn page_limit(given: Option<u32>) -> Result<u32, Failure> {
+    let limit = given.unwrap_or(PAGE_DEFAULT);
+    let fits = (1..=PAGE_MAX).contains(&limit);
+    fits.then_some(limit).ok_or_else(|| Failure::bad_request("limit: 1 to 100"))
 }
 
 /// See [`Messages`].

@@ -7,6 +7,7 @@
 //! edge if it is offered over HTTP, and a test file.
 
 pub mod auth;
+pub mod bots;
 pub mod channels;
 pub mod history;
 pub mod profiles;
@@ -27,11 +28,14 @@ pub enum Service {
     Channels,
     /// Entries, messages, markers.
     History,
+    /// Bots and their credentials.
+    Bots,
 }
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 4] = [Self::Auth, Self::Profiles, Self::Channels, Self::History];
+    pub const ALL: [Self; 5] =
+        [Self::Auth, Self::Profiles, Self::Channels, Self::History, Self::Bots];
 
     /// Its name: in subjects, in `$SRV` discovery, as a role.
     pub const fn name(self) -> &'static str {
@@ -40,6 +44,7 @@ impl Service {
             Self::Profiles => "profiles",
             Self::Channels => "channels",
             Self::History => "history",
+            Self::Bots => "bots",
         }
     }
 }
@@ -142,7 +147,7 @@ pub(crate) use operations;
 
 /// The table of all operations.
 pub fn table() -> impl Iterator<Item = &'static Row> {
-    [auth::ROWS, profiles::ROWS, channels::ROWS, history::ROWS].into_iter().flatten()
+    [auth::ROWS, profiles::ROWS, channels::ROWS, history::ROWS, bots::ROWS].into_iter().flatten()
 }
 
 /// An empty request or reply.

@@ -16,18 +16,19 @@ use serde::Serialize;
 use tokio::sync::{OnceCell, watch};
 use tokio::time::{Instant, sleep};
 
+use super::credentials::Credentials;
 use super::settings::BusSettings;
 use super::tokens::Verifier;
 use crate::ids::StreamIndex;
-use crate::permissions::BusUser;
+use crate::permissions::{BusUser, SYSTEM};
 use crate::streams::{self, Layout, LogStream};
 
 /// What went wrong with the bus.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// A seed file could not be read.
-    #[error("cannot read the key {path}: {source}")]
-    Key {
+    /// A credentials file could not be read.
+    #[error("cannot read the credentials {path}: {source}")]
+    Credentials {
         /// The file.
         path: String,
         /// Why.
@@ -86,7 +87,8 @@ impl Bus {
             watch::channel(Status { connected: false, since: Instant::now(), epoch: 0, slow: 0 });
         let deadline = Instant::now() + Duration::from_secs(settings.start_wait_s);
         let client = loop {
-            match options(settings, user, events.clone())?.connect(addresses(settings)).await {
+            let options = options(settings, user.name())?.event_callback(tell(&events, user));
+            match options.connect(addresses(settings)).await {
                 Ok(client) => break client,
                 Err(error) if Instant::now() >= deadline => return Err(error.into()),
                 Err(error) => {
@@ -202,24 +204,30 @@ fn addresses(settings: &BusSettings) -> Vec<String> {
     settings.url.split(',').map(|url| url.trim().to_owned()).collect()
 }
 
-fn options(
-    settings: &BusSettings,
-    user: BusUser,
-    status: watch::Sender<Status>,
-) -> Result<async_nats::ConnectOptions, BusError> {
+/// A connection to the system account, for the bots role alone: whoever has it decides which
+/// accounts there are. Comes back by itself; to be asked with a time limit.
+pub async fn connect_system(settings: &BusSettings) -> Result<async_nats::Client, BusError> {
+    Ok(options(settings, SYSTEM)?.connect(addresses(settings)).await?)
+}
+
+/// Those of the user with that name. Its credentials are read anew for each connection, so that
+/// rotated ones are taken up by whoever lost the old; here once, to say at the start what is wrong.
+fn options(settings: &BusSettings, name: &str) -> Result<async_nats::ConnectOptions, BusError> {
     let mut options = async_nats::ConnectOptions::new();
     if !settings.secrets.as_os_str().is_empty() {
-        let path = settings.secrets.join(format!("{}.nk", user.name()));
-        let seed = std::fs::read_to_string(&path)
-            .map_err(|source| BusError::Key { path: path.display().to_string(), source })?;
-        options = options.nkey(seed.trim().to_owned());
+        let path = settings.secrets.join(format!("{name}.creds"));
+        Credentials::read(&path)?;
+        options = async_nats::ConnectOptions::with_auth_callback(move |nonce| {
+            let answer = Credentials::read(&path).map_err(async_nats::AuthError::new);
+            std::future::ready(answer.and_then(|credentials| credentials.answer(&nonce)))
+        });
     }
     if !settings.tls_ca.as_os_str().is_empty() {
         options = options.add_root_certificates(settings.tls_ca.clone()).require_tls(true);
     }
     Ok(options
-        .name(format!("natter-{}", user.name()))
-        .custom_inbox_prefix(user.inbox_prefix())
+        .name(format!("natter-{name}"))
+        .custom_inbox_prefix(format!("_INBOX_{name}"))
         .subscription_capacity(settings.subscription_buffer)
         .connection_timeout(CONNECT_TIMEOUT)
         .ping_interval(PING_INTERVAL)
@@ -227,11 +235,18 @@ fn options(
         .reconnect_delay_callback(|attempts| {
             let attempts = u32::try_from(attempts).unwrap_or(u32::MAX).min(8);
             jitter(RECONNECT_MAX.min(Duration::from_millis(10 << attempts)))
-        })
-        .event_callback(move |event| {
-            on_event(&status, user, &event);
-            std::future::ready(())
         }))
+}
+
+fn tell(
+    status: &watch::Sender<Status>,
+    user: BusUser,
+) -> impl Fn(async_nats::Event) -> std::future::Ready<()> + Send + Sync + 'static {
+    let status = status.clone();
+    move |event| {
+        on_event(&status, user, &event);
+        std::future::ready(())
+    }
 }
 
 fn on_event(status: &watch::Sender<Status>, user: BusUser, event: &async_nats::Event) {

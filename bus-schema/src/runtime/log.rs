@@ -6,6 +6,8 @@
 //!
 //! Leaves out what entries mean.
 
+pub mod append;
+pub mod batch;
 pub mod group;
 
 use std::time::Duration;

@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod bus;
 pub mod call;
+pub mod credentials;
 pub mod log;
 pub mod service;
 pub mod settings;

@@ -4,6 +4,8 @@
 //! `max_in_flight` requests of a host are worked on at once; what waits is bounded by the
 //! subscription's buffer. Stopping finishes what was taken.
 
+mod raw;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,7 +96,15 @@ impl Host {
         service: Service,
         settings: ServiceSettings,
     ) -> Result<Self, ServeError> {
-        let name = service.name();
+        Self::named(bus, service.name(), settings).await
+    }
+
+    /// As [`Host::new`], for what serves no operations.
+    pub async fn named(
+        bus: &Bus,
+        name: &'static str,
+        settings: ServiceSettings,
+    ) -> Result<Self, ServeError> {
         let started = bus
             .client()
             .service_builder()
@@ -126,12 +136,29 @@ impl Host {
     {
         let subject = ops::subject::<O>(stream);
         let name = stream.map_or_else(|| O::NAME.to_owned(), |s| format!("{}-{s}", O::NAME));
+        let (bus, handler) = (self.bus.clone(), Arc::new(handler));
+        self.accept(name, subject, move |request| {
+            let (bus, handler) = (bus.clone(), handler.clone());
+            async move { serve::<O, F, R>(&bus, &handler, &request).await }
+        })
+        .await
+    }
+
+    /// Works on every request that comes to a subject, many at once.
+    async fn accept<F, R>(
+        &mut self,
+        name: String,
+        subject: String,
+        work: F,
+    ) -> Result<(), ServeError>
+    where
+        F: Fn(service::Request) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
         let endpoint = self.service.endpoint_builder().name(name).add(subject).await;
         let mut endpoint =
             endpoint.map_err(|e| ServeError { service: self.name, why: e.to_string() })?;
-        let (bus, permits, shutdown) =
-            (self.bus.clone(), self.permits.clone(), self.shutdown.clone());
-        let handler = Arc::new(handler);
+        let (permits, shutdown) = (self.permits.clone(), self.shutdown.clone());
         self.loops.spawn(async move {
             let mut running = JoinSet::new();
             let mut stopping = false;
@@ -150,9 +177,9 @@ impl Host {
                 else {
                     break;
                 };
-                let (bus, handler) = (bus.clone(), handler.clone());
+                let working = work(request);
                 running.spawn(async move {
-                    serve::<O, F, R>(&bus, &handler, &request).await;
+                    working.await;
                     drop(permit);
                 });
             }

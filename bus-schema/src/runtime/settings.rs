@@ -38,7 +38,7 @@ where
 pub struct BusSettings {
     /// Server addresses, separated by commas.
     pub url: String,
-    /// Directory with `<user>.nk`, one seed for each NATS user. Empty: connect without a key.
+    /// Directory with `<user>.creds`, one file for each NATS user. Empty: connect without.
     pub secrets: PathBuf,
     /// PEM file with the authority of the servers' certificates. Empty: the system's, or no TLS.
     pub tls_ca: PathBuf,

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use bus_schema::body::{parse, readable};
 use bus_schema::error::{Code, Failure};
 use bus_schema::ids::{SessionId, UserId};
 use bus_schema::limits::BODY_BYTES;
@@ -145,24 +146,6 @@ async fn read(body: Body) -> Result<Vec<u8>, Failure> {
         return Err(Failure::new(Code::TooLarge, "the body may have 64 KiB"));
     }
     Ok(bytes)
-}
-
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    // An array could pass for an object: serde takes one as the fields in their order.
-    if bytes.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
-        return Err(Failure::bad_request("the body must be a JSON object"));
-    }
-    serde_json::from_slice(bytes)
-        .map_err(|error| Failure::bad_request(readable(&error.to_string())))
-}
-
-/// An error's text for people: rules of [`bus_schema::text`] come with their code in front, and
-/// JSON errors with a place that means little once a field is named.
-fn readable(error: &str) -> String {
-    let code = format!("{}: ", Code::BadRequest.as_str());
-    let text = error.replacen(&code, "", 1);
-    let place = text.rfind(" at line ").filter(|_| error.len() != text.len());
-    text[..place.unwrap_or(text.len())].chars().take(200).collect()
 }
 
 #[cfg(test)]

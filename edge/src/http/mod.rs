@@ -7,6 +7,7 @@
 
 mod accounts;
 mod address;
+mod bots;
 mod channels;
 mod conversations;
 mod dms;
@@ -60,6 +61,7 @@ pub(crate) fn table() -> Vec<Route> {
         messages::routes(),
         entries::routes(),
         read::routes(),
+        bots::routes(),
         edges::routes(),
         gateway::routes(),
         platform::routes(),

@@ -44,7 +44,7 @@ const READING_THE_LOG: &[&str] = &[
 const LOOKING_AT_THE_LOG: &[&str] = &["$JS.API.INFO", "$JS.API.STREAM.INFO.LOG_0"];
 
 /// Every user. `tests/it/permissions.rs` fails when the product has one that is not here.
-pub(crate) const USERS: [Row; 8] = [
+pub(crate) const USERS: [Row; 11] = [
     Row {
         name: "edge",
         says: &[
@@ -52,7 +52,7 @@ pub(crate) const USERS: [Row; 8] = [
             &["log.1.c.513", "log.2.d.4.9.258"],
             &["ev.eph.1.c.513", "ev.eph.2.d.4.9.258", "ev.eph.255.u.255", "ev.eph.edges"],
             &["svc.auth.sign_in", "svc.auth.keys", "svc.profiles.get", "svc.channels.access"],
-            &["svc.history.0.range"],
+            &["svc.history.0.range", "svc.bots.create", "svc.bots.renew", "svc.bots.which"],
         ],
         hears: &[
             "ev.>",
@@ -103,12 +103,44 @@ pub(crate) const USERS: [Row; 8] = [
         hears: &[],
     },
     Row {
+        name: "bots",
+        says: &[
+            &["ev.eph.profiles", "svc.channels.access", "svc.auth.keys"],
+            &["$JS.API.CONSUMER.CREATE.BOTS.bot_7", "$JS.API.CONSUMER.DELETE.BOTS.bot_7"],
+            &["$JS.API.CONSUMER.CREATE.BOTS.bot_7.bot.7.events", "$JS.API.STREAM.PURGE.BOTS"],
+        ],
+        hears: &["svc.bots.>", "svc.bots.create", ANSWERS_FOR_ITSELF],
+    },
+    Row {
+        name: "ingress",
+        says: &[
+            LOOKING_AT_THE_LOG,
+            &["log.1.c.513", "log.2.d.4.9.258", "ev.eph.1.c.513", "ev.eph.2.d.4.9.258"],
+            &["svc.profiles.get", "svc.channels.access", "svc.history.0.range"],
+            &["svc.bots.create", "svc.bots.renew", "svc.bots.which"],
+        ],
+        hears: &["bot.*.send.*", "bot.*.api.*.*", "bot.7.send.9", ANSWERS_FOR_ITSELF],
+    },
+    Row {
+        name: "delivery",
+        says: &[
+            READING_THE_LOG,
+            &["bot.7.events", "delivered.0", "$JS.API.STREAM.MSG.GET.BOTS"],
+            &["$JS.API.CONSUMER.INFO.BOTS.bot_7"],
+            &["svc.bots.create", "svc.bots.renew", "svc.bots.which"],
+            &["$KV.natter_leases.0", "$JS.API.STREAM.MSG.GET.KV_natter_leases"],
+            &["$JS.API.DIRECT.GET.KV_natter_leases.$KV.natter_leases.0"],
+        ],
+        hears: &[],
+    },
+    Row {
         name: "setup",
         says: &[
             LOOKING_AT_THE_LOG,
             &["$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST"],
             &["$JS.API.STREAM.CREATE.LOG_0", "$JS.API.STREAM.UPDATE.LOG_0"],
             &["$JS.API.STREAM.CREATE.DEAD", "$JS.API.STREAM.CREATE.KV_natter_leases"],
+            &["$JS.API.STREAM.CREATE.BOTS"],
         ],
         hears: &[],
     },
@@ -158,6 +190,11 @@ pub(crate) const NOBODY_SAYS: &[&str] = &[
     "$JS.API.CONSUMER.CREATE.KV_natter_leases",
     "$JS.API.CONSUMER.CREATE.KV_natter_leases.reader",
     "$JS.ACK.LOG_0.reader.1.1.1.1.1",
+    // Nobody speaks for a bot, or takes what is for one.
+    "bot.7.send.9",
+    "bot.7.api.users.get",
+    "$JS.API.CONSUMER.MSG.NEXT.BOTS.bot_7",
+    "$JS.ACK.BOTS.bot_7.1.1.1.1.1",
     "$KV.another.0",
     "$SYS.REQ.SERVER.PING",
     "log.1",
@@ -174,6 +211,8 @@ pub(crate) const NOBODY_HEARS: &[&str] = &[
     "log.255.u.255",
     "svc.>",
     "svc.*.>",
+    "bot.>",
+    "bot.7.events",
     "_INBOX.>",
     "dead.>",
     "$JS.>",

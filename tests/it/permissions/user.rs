@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connected user.
 pub(crate) struct User {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) client: Client,
     /// What the server complained about, and what else happened to the connection.
     said: mpsc::Receiver<String>,
@@ -25,12 +25,17 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// Connects with the seed of that name.
-    pub(crate) async fn connect(url: &str, secrets: &Path, name: &'static str) -> Outcome<Self> {
-        let file = secrets.join(format!("{name}.nk"));
-        let seed = std::fs::read_to_string(&file).during(file.display())?;
+    /// Connects with the credentials of that name.
+    pub(crate) async fn connect(url: &str, secrets: &Path, name: &str) -> Outcome<Self> {
+        let file = secrets.join(format!("{name}.creds"));
+        let text = std::fs::read_to_string(&file).during(file.display())?;
+        Self::with(url, name, &text).await
+    }
+
+    /// Connects with a file's text. A bot's name is its id.
+    pub(crate) async fn with(url: &str, name: &str, credentials: &str) -> Outcome<Self> {
         let (tell, said) = mpsc::channel(64);
-        let options = ConnectOptions::with_nkey(seed.trim().to_owned())
+        let options = ConnectOptions::with_credentials(credentials)?
             .custom_inbox_prefix(format!("_INBOX_{name}"))
             .event_callback(move |event| {
                 let tell = tell.clone();
@@ -42,7 +47,7 @@ impl User {
                 }
             });
         let client = options.connect(url).await.during(name)?;
-        Ok(Self { name, client, said, attempts: 0 })
+        Ok(Self { name: name.to_owned(), client, said, attempts: 0 })
     }
 
     /// Whether it may publish there.
@@ -62,6 +67,13 @@ impl User {
         let (subject, what) = (subject.to_owned(), what.to_owned());
         self.client.publish_with_reply(subject.clone(), inbox, what.into()).await?;
         Ok((!self.refused("Publish", &subject).await?, answers))
+    }
+
+    /// Whether it may ask that to be answered there.
+    pub(crate) async fn may_ask_for(&mut self, subject: &str, place: &str) -> Outcome<bool> {
+        let (subject, reply) = (subject.to_owned(), place.to_owned());
+        self.client.publish_with_reply(subject, reply, "".into()).await?;
+        Ok(!self.refused("Publish with Reply of", place).await?)
     }
 
     /// Whether it may subscribe to that, alone and as one of a group.
@@ -93,7 +105,8 @@ impl User {
         let end = format!("nobody.may.{}", self.attempts);
         self.client.publish(end.clone(), "".into()).await?;
         let end = format!("Permissions Violation for Publish to \"{end}\"");
-        let expected = format!("Permissions Violation for {what} to \"{subject}\"");
+        let to = if what.ends_with("of") { "" } else { "to " };
+        let expected = format!("Permissions Violation for {what} {to}\"{subject}\"");
         let mut refused = false;
         loop {
             let next = timeout(PATIENCE, self.said.recv()).await;

@@ -35,6 +35,10 @@ impl Shared {
         self.lock().edges().to_vec()
     }
 
+    pub(crate) fn nats(&self) -> String {
+        self.lock().nats().url()
+    }
+
     pub(crate) fn marks(&self) -> Vec<u64> {
         self.lock().marks()
     }

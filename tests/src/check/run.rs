@@ -114,7 +114,8 @@ pub async fn run(options: &Options) -> Outcome<bool> {
             Err(failure) => println!("seed {seed}: NOT DRIVEN TO ITS END: {failure:?}"),
         }
     }
-    let faults: Vec<String> = faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let faults: Vec<String> =
+        faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     println!("\n{clean} of {runs} runs clean; faults: {}", faults.join(", "));
     Ok(clean == runs)
 }
@@ -151,7 +152,8 @@ async fn one(options: &Options, seed: u64) -> Outcome<Report> {
     let report = Report { judgement: judge(&record), wrong, faults: faults(&record) };
     let word = if report.is_clean() { "clean" } else { "FAILED" };
     println!("seed {seed}: {word} after {:.0?}\n{}", began.elapsed(), report.judgement);
-    let each: Vec<_> = report.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let each: Vec<_> =
+        report.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     println!("faults: {}", each.join(", "));
     report.wrong.iter().for_each(|wrong| println!("WRONG: {wrong}"));
     if !report.is_clean()

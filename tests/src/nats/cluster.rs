@@ -1,21 +1,17 @@
 //! Three NATS nodes that are one, by the files of `nats-config/cluster`.
 //!
 //! Invariant: every route leads where a [`Wiring`] says and nowhere else: nodes tell each other an
-//! address at which nobody listens, so that what is cut between two stays cut. Beside the users of the
-//! platform there is one more in its account, [`USER`], who may do everything; it exists in the copy
-//! of the configuration that these nodes read, and in no file of the product.
+//! address at which nobody listens, so that what is cut between two stays cut.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Mode, NatsServer};
+use super::{Mode, NatsServer, everything, quoted};
 use crate::stack::Wiring;
 use crate::{Context as _, Outcome, locate};
 
 /// Nodes of a cluster.
 pub const NODES: usize = 3;
-/// Who may do everything, for tests.
-pub const USER: &str = "checker";
 /// Where nobody listens.
 const NOWHERE: &str = "127.0.0.1:1";
 
@@ -25,26 +21,25 @@ pub struct Node {
     port: u16,
     routes: Vec<String>,
     password: String,
-    keys: Vec<(String, String)>,
+    /// Its own copy: nodes tell each other what changes.
+    accounts: PathBuf,
+    operator: PathBuf,
 }
 
 /// A running cluster.
 pub struct Cluster {
     /// `nats-1` to `nats-3`.
     pub nodes: Vec<NatsServer>,
-    /// The password of [`USER`].
-    pub password: String,
+    /// Of the user who may do everything.
+    credentials: String,
 }
 
 impl Cluster {
     /// Starts three nodes, and waits until they are one.
-    pub async fn start(
-        keys: &[(String, String)],
-        root: &Path,
-        wiring: &dyn Wiring,
-    ) -> Outcome<Self> {
+    pub async fn start(secrets: &Path, root: &Path, wiring: &dyn Wiring) -> Outcome<Self> {
+        // Of the routes, by which nodes know each other.
         let password = format!("p{:032x}", rand::random::<u128>());
-        let config = configuration(root, &password)?;
+        let config = locate::repository()?.join("nats-config/cluster");
         let ports = locate::free_ports(NODES)?;
         let mut nodes = Vec::new();
         for number in 1..=NODES {
@@ -56,31 +51,30 @@ impl Cluster {
                 let port = if own { port } else { wiring.port(&from, &name(other), port)? };
                 routes.push(format!("nats://natter:{password}@127.0.0.1:{port}"));
             }
+            let directory = root.join(&from);
+            let accounts = directory.join("accounts");
+            copy(&secrets.join("accounts"), &accounts)?;
             let node = Node {
-                file: config.join(format!("cluster/node-{number}.conf")),
+                file: config.join(format!("node-{number}.conf")),
                 port: ports[number - 1],
                 routes,
                 password: password.clone(),
-                keys: keys.to_vec(),
+                accounts,
+                operator: secrets.join("operator.jwt"),
             };
-            let directory = root.join(&from);
-            std::fs::create_dir_all(&directory)?;
             nodes.push(NatsServer::launch(&from, Mode::Node(node), directory, None)?);
         }
         for node in &mut nodes {
             node.ready().await?;
         }
-        Ok(Self { nodes, password })
+        Ok(Self { nodes, credentials: everything::credentials(secrets)? })
     }
 
     /// A connection that may do everything, to whichever node answers, past all that is between the
     /// parts of the platform.
     pub async fn connect(&self) -> Outcome<async_nats::Client> {
         let urls: Vec<String> = self.nodes.iter().map(NatsServer::url).collect();
-        let options = async_nats::ConnectOptions::with_user_and_password(
-            USER.to_owned(),
-            self.password.clone(),
-        );
+        let options = async_nats::ConnectOptions::with_credentials(&self.credentials)?;
         options.connect(urls.join(",")).await.during("connecting to the cluster")
     }
 }
@@ -93,7 +87,8 @@ impl Node {
             command.env(format!("NATTER_NATS_ROUTE_{number}"), route);
         }
         command.env("NATTER_NATS_ROUTE_PASSWORD", &self.password);
-        command.envs(self.keys.iter().map(|(name, key)| (name, key)));
+        command.env("NATTER_NATS_OPERATOR", quoted(&self.operator));
+        command.env("NATTER_NATS_ACCOUNTS", quoted(&self.accounts));
     }
 }
 
@@ -102,18 +97,12 @@ pub fn name(number: usize) -> String {
     format!("nats-{number}")
 }
 
-/// A copy of the configuration of the product with one more user.
-fn configuration(root: &Path, password: &str) -> Outcome<PathBuf> {
-    let (from, to) = (locate::repository()?.join("nats-config"), root.join("nats-config"));
-    std::fs::create_dir_all(to.join("cluster"))?;
-    for entry in std::fs::read_dir(from.join("cluster"))? {
+/// Copies the files of a directory.
+fn copy(from: &Path, to: &Path) -> Outcome {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
         let entry = entry?;
-        std::fs::copy(entry.path(), to.join("cluster").join(entry.file_name()))?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
     }
-    let accounts = std::fs::read_to_string(from.join("accounts.conf"))?;
-    let place = "users: [";
-    crate::ensure!(accounts.matches(place).count() == 1, "accounts.conf has no one list of users");
-    let user = format!("{place}\n      {{ user: {USER}, password: {password} }}");
-    std::fs::write(to.join("accounts.conf"), accounts.replace(place, &user))?;
-    Ok(to)
+    Ok(())
 }

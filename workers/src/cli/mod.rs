@@ -6,19 +6,19 @@
 
 pub(crate) mod copy;
 mod invite;
-pub(crate) mod secrets;
+mod secrets;
 mod user;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bus_schema::permissions;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
 pub use self::copy::CopyCommand;
 pub use self::invite::InviteCommand;
+pub use self::secrets::SecretsCommand;
 pub use self::user::UserCommand;
 use crate::config::Settings;
 use crate::roles::Role;
@@ -56,14 +56,8 @@ pub enum Command {
     Invite(InviteCommand),
     /// Copy everything to another store, while the platform is stopped
     Copy(CopyCommand),
-    /// Make what is missing of the keys with which edges and workers connect to NATS
-    Secrets {
-        /// Where they are kept
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Print the accounts part of nats-server's configuration
-    Permissions,
+    /// Make what is missing of who is who on the bus: keys, accounts, credentials
+    Secrets(SecretsCommand),
 }
 
 /// The settings that flags override.
@@ -137,8 +131,7 @@ async fn execute_command(
             invite::execute(command, &*open(settings).await?.invites, out).await
         }
         Command::Copy(command) => copy::execute(command, settings, out).await,
-        Command::Secrets { dir } => secrets::make(&dir),
-        Command::Permissions => Ok(write!(out, "{}", permissions::accounts_conf())?),
+        Command::Secrets(command) => secrets::execute(&command, out),
     }
 }
 

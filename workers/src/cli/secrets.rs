@@ -1,66 +1,75 @@
-//! `natter-workers secrets`: the keys with which edges and workers connect to NATS.
+//! `natter-workers secrets`: who is who on the bus.
 //!
-//! Invariant: a key that is there is never replaced, so this can be run at every start, also twice
-//! at once; and nobody but the owner can read it. A seed is in its file whole or not at all.
+//! Invariant: without a further word it makes what is missing and changes no key, so that it can be
+//! run at every start. Works on the directory alone; what it changed of an account, the bots role
+//! tells the servers, or their next start does.
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::io::Write;
+use std::path::PathBuf;
 
-use bus_schema::permissions::BusUser;
-use nkeys::KeyPair;
+use bus_schema::timestamp::Timestamp;
+use clap::{Args, Subcommand};
 
 use super::CommandError;
+use crate::identity::directory::{self, IdentityError, Signer};
 
-/// The public keys, in the form of an environment for nats-server.
-const PUBLIC_KEYS: &str = "nkeys.env";
-
-pub(crate) fn make(directory: &Path) -> Result<(), CommandError> {
-    let at = |path: &Path| {
-        let path = path.to_owned();
-        move |error| CommandError::File(path, error)
-    };
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(at(directory))?;
-    fs::set_permissions(directory, Permissions::from_mode(0o700)).map_err(at(directory))?;
-    let mut public = String::new();
-    for user in BusUser::ALL {
-        let path = directory.join(format!("{}.nk", user.name()));
-        let pair = seed(&path).map_err(at(&path))?;
-        public.push_str(&user.key_variable());
-        public.push('=');
-        public.push_str(&pair.public_key());
-        public.push('\n');
-    }
-    let path = directory.join(PUBLIC_KEYS);
-    let draft = draft(&path, &public).map_err(at(&path))?;
-    fs::rename(&draft, &path).map_err(at(&path))
+/// What to do about secrets.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = false)]
+pub struct SecretsCommand {
+    /// Where they are kept (bus.secrets)
+    #[arg(long, global = true, value_name = "DIR", default_value = "")]
+    dir: PathBuf,
+    #[command(subcommand)]
+    change: Option<Change>,
 }
 
-/// The pair whose seed is in the file, made if there is none.
-fn seed(path: &Path) -> io::Result<KeyPair> {
-    if !path.exists() {
-        let new = KeyPair::new_user().seed().map_err(io::Error::other)?;
-        let draft = draft(path, &format!("{new}\n"))?;
-        // A link, unlike a renaming, fails where another process was faster.
-        let linked = fs::hard_link(&draft, path);
-        fs::remove_file(&draft)?;
-        match linked {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+/// A change of keys.
+#[derive(Debug, Subcommand)]
+enum Change {
+    /// Sign with a new key; what the one before has signed holds until it is dropped
+    Rotate {
+        /// Whose
+        #[arg(value_enum)]
+        key: Signer,
+    },
+    /// Refuse whatever was signed with the key before this one
+    DropOld {
+        /// Whose
+        #[arg(value_enum)]
+        key: Signer,
+    },
+}
+
+pub(super) fn execute(
+    command: &SecretsCommand,
+    out: &mut (dyn Write + Send),
+) -> Result<(), CommandError> {
+    let (dir, now) = (&command.dir, Timestamp::now());
+    if dir.as_os_str().is_empty() {
+        return Err(CommandError::Refused("say where they are kept, with --dir".to_owned()));
+    }
+    match &command.change {
+        None => directory::make(dir, now)?,
+        Some(Change::Rotate { key }) => {
+            directory::rotate(dir, *key, now)?;
+            writeln!(out, "rotated; what was signed before holds until `secrets drop-old`")?;
+        }
+        Some(Change::DropOld { key }) => {
+            if !directory::drop_old(dir, *key, now)? {
+                return Err(CommandError::Refused("there is no older key".to_owned()));
+            }
+            writeln!(out, "dropped; what it signed is refused from now on")?;
         }
     }
-    fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    let seed = fs::read_to_string(path)?;
-    KeyPair::from_seed(seed.trim()).map_err(io::Error::other)
+    Ok(())
 }
 
-/// A private file beside `path` with this text, on disk.
-fn draft(path: &Path, text: &str) -> io::Result<std::path::PathBuf> {
-    let draft = path.with_extension(format!("draft-{}", std::process::id()));
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    Ok(draft)
+impl From<IdentityError> for CommandError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::File(path, error) => Self::File(path, error),
+            other => Self::Refused(other.to_string()),
+        }
+    }
 }

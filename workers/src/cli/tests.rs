@@ -1,15 +1,15 @@
 //! Commands on stores and directories of their own.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use bus_schema::permissions::BusUser;
+use bus_schema::runtime::credentials::Credentials;
 use clap::{CommandFactory as _, Parser as _};
 
 use super::*;
-
-const PROVISION: &str = "run `natter-workers permissions > nats-config/accounts.conf`";
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -42,51 +42,99 @@ fn arguments_are_sound() {
     Arguments::try_parse_from(["natter-workers", "invite", "create", "--uses", "0"]).unwrap_err();
 }
 
+/// Every file of a directory of secrets with what is in it, each private.
+fn secrets_in(dir: &Path) -> BTreeMap<PathBuf, String> {
+    let mut all = BTreeMap::new();
+    for folder in [dir.to_owned(), dir.join("keys"), dir.join("accounts")] {
+        assert_eq!(mode(&folder), 0o700, "{folder:?}");
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                assert_eq!(mode(&path), 0o600, "{path:?}");
+                let name = path.strip_prefix(dir).unwrap().to_owned();
+                all.insert(name, fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    all
+}
+
+fn changed(before: &BTreeMap<PathBuf, String>, after: &BTreeMap<PathBuf, String>) -> Vec<String> {
+    let names = before.keys().chain(after.keys()).collect::<BTreeSet<_>>();
+    let names = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
+    names.map(|name| name.display().to_string()).collect()
+}
+
+/// The file of an account.
+fn account(dir: &Path, name: &str) -> String {
+    let id = fs::read_to_string(dir.join(format!("keys/{name}.pub"))).unwrap();
+    format!("accounts/{}.jwt", id.trim())
+}
+
 #[tokio::test]
 async fn secrets_are_made_once_and_are_private() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("a/secrets");
     let line = format!("secrets --dir {}", dir.display());
-    let read = || {
-        let mut all = Vec::new();
-        for entry in fs::read_dir(&dir).unwrap() {
-            let path = entry.unwrap().path();
-            assert_eq!(mode(&path), 0o600, "{path:?}");
-            all.push((path.clone(), fs::read_to_string(&path).unwrap()));
-        }
-        all.sort();
-        all
-    };
     assert_eq!(say(&Settings::default(), &line).await.unwrap(), "");
-    assert_eq!(mode(&dir), 0o700);
-    let first = read();
-    assert_eq!(first.len(), BusUser::ALL.len() + 1, "no drafts are left");
-    let env = fs::read_to_string(dir.join("nkeys.env")).unwrap();
-    for user in BusUser::ALL {
-        let seed = fs::read_to_string(dir.join(format!("{}.nk", user.name()))).unwrap();
-        let public = nkeys::KeyPair::from_seed(seed.trim()).unwrap().public_key();
-        assert!(public.starts_with('U'));
-        assert!(env.contains(&format!("NATTER_NKEY_{}={public}\n", user.name().to_uppercase())));
-    }
+    let first = secrets_in(&dir);
+    // The operator's key, four that sign and the bots' secret; names of accounts; their claims and
+    // the operator's.
+    let wanted = BusUser::ALL.len() + 1 + 6 + 3 + 4;
+    assert_eq!(first.len(), wanted, "no drafts are left: {:?}", first.keys());
+    say(&Settings::default(), &line).await.unwrap();
+    assert_eq!(changed(&first, &secrets_in(&dir)), [""; 0]);
+
     // One is lost, one is readable by all: the first is made anew, the second made private.
-    fs::remove_file(dir.join("edge.nk")).unwrap();
-    fs::set_permissions(dir.join("auth.nk"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::remove_file(dir.join("edge.creds")).unwrap();
+    fs::set_permissions(dir.join("auth.creds"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
     say(&Settings::default(), &line).await.unwrap();
-    assert_eq!(mode(&dir), 0o700);
-    let changed = first.iter().zip(read()).filter(|(old, new)| *old != new).count();
-    assert_eq!(changed, 2, "only that key, and the list of public keys");
+    assert_eq!(changed(&first, &secrets_in(&dir)), ["edge.creds"]);
+
+    // The operator's own key may be kept elsewhere, until it is needed.
+    fs::remove_file(dir.join("keys/operator.nk")).unwrap();
+    say(&Settings::default(), &line).await.unwrap();
+    let refused = say(&Settings::default(), &format!("{line} rotate operator")).await.unwrap_err();
+    assert!(refused.to_string().contains("the operator's key is needed"), "{refused}");
 }
 
 #[tokio::test]
-async fn permissions_are_what_the_server_is_configured_with() {
-    let printed = say(&Settings::default(), "permissions").await.unwrap();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nats-config/accounts.conf");
-    assert!(
-        printed == fs::read_to_string(&file).unwrap(),
-        "{} differs: {PROVISION}",
-        file.display()
-    );
+async fn a_rotated_key_is_followed_by_what_it_signs() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("secrets");
+    let line = format!("secrets --dir {}", dir.display());
+    say(&Settings::default(), &line).await.unwrap();
+    let mut before = secrets_in(&dir);
+    let old = "keys/bots-signing.old.nk".to_owned();
+    let now = "keys/bots-signing.nk".to_owned();
+    for (command, also) in
+        [("rotate bots", vec![now, old.clone()]), ("drop-old bots", vec![old.clone()])]
+    {
+        say(&Settings::default(), &format!("{line} {command}")).await.unwrap();
+        let after = secrets_in(&dir);
+        let mut wanted = vec![account(&dir, "bots")];
+        wanted.extend(also);
+        wanted.sort();
+        assert_eq!(changed(&before, &after), wanted, "{command}");
+        before = after;
+    }
+    say(&Settings::default(), &format!("{line} drop-old bots")).await.unwrap_err();
+
+    // Users that `secrets` itself signs are signed anew, with the keys they had.
+    say(&Settings::default(), &format!("{line} rotate bus")).await.unwrap();
+    let twice = say(&Settings::default(), &format!("{line} rotate bus")).await.unwrap_err();
+    assert!(twice.to_string().contains("drop it first"), "{twice}");
+    let after = secrets_in(&dir);
+    for user in BusUser::ALL {
+        let name = PathBuf::from(format!("{}.creds", user.name()));
+        let key = |files: &BTreeMap<PathBuf, String>| {
+            Credentials::parse(&files[&name]).unwrap().into_key().public_key()
+        };
+        assert_ne!(before[&name], after[&name], "{user:?}");
+        assert_eq!(key(&before), key(&after), "{user:?}");
+    }
+    assert_eq!(before[Path::new("sys.creds")], after[Path::new("sys.creds")]);
 }
 
 #[tokio::test]

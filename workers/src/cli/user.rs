@@ -65,6 +65,11 @@ pub(super) async fn execute(
         }
         UserCommand::ResetPassword { username, stdin } => {
             let account = find(&stores, &username).await?;
+            if account.profile.user.bot {
+                return Err(CommandError::Refused(format!(
+                    "{username} is a bot: it has no password"
+                )));
+            }
             let given = if stdin { Some(read_password()?) } else { None };
             reset(&stores, settings, &account, given, out).await
         }
@@ -89,6 +94,7 @@ async fn list(stores: &Stores, out: &mut (dyn Write + Send)) -> Result<(), Comma
         for account in &page {
             let user = &account.profile.user;
             let state = match (account.disabled, user.bot) {
+                _ if account.is_retired() => "deleted",
                 (true, _) => "disabled",
                 (false, true) => "bot",
                 (false, false) => "active",

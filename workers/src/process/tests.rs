@@ -102,9 +102,9 @@ async fn what_cannot_start_ends_the_process_and_says_why() {
     let mut server = NatsServer::start().await;
     let nothing = start(&server, &[]).await.ended().await.unwrap_err();
     assert!(matches!(nothing, RunError::NoRoles));
-    std::fs::remove_file(server.settings.secrets.join("auth.nk")).unwrap();
+    std::fs::remove_file(server.settings.secrets.join("auth.creds")).unwrap();
     let keyless = start(&server, &[Role::Auth, Role::Profiles]).await.ended().await.unwrap_err();
-    assert!(keyless.to_string().starts_with("auth: cannot read the key"), "{keyless}");
+    assert!(keyless.to_string().starts_with("auth: cannot read the credentials"), "{keyless}");
     server.settings.url = format!("nats://{}", free_address().await);
     server.settings.start_wait_s = 0;
     let alone = start(&server, &[Role::Profiles]).await.ended().await.unwrap_err();

@@ -4,8 +4,11 @@
 //! role's code: roles talk by bus.
 
 pub mod auth;
+pub mod bots;
 pub mod channels;
+pub mod delivery;
 pub mod history;
+pub mod ingress;
 pub mod persister;
 pub mod profiles;
 pub mod setup;
@@ -46,12 +49,27 @@ pub enum Role {
     History,
     /// Brings the log into the store.
     Persister,
+    /// Bots and their credentials.
+    Bots,
+    /// What bots ask for.
+    Ingress,
+    /// What bots receive.
+    Delivery,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 6] =
-        [Self::Setup, Self::Auth, Self::Profiles, Self::Channels, Self::History, Self::Persister];
+    pub const ALL: [Self; 9] = [
+        Self::Setup,
+        Self::Auth,
+        Self::Profiles,
+        Self::Channels,
+        Self::History,
+        Self::Persister,
+        Self::Bots,
+        Self::Ingress,
+        Self::Delivery,
+    ];
 
     /// The NATS user it connects as.
     pub const fn user(self) -> BusUser {
@@ -62,6 +80,9 @@ impl Role {
             Self::Channels => BusUser::Channels,
             Self::History => BusUser::History,
             Self::Persister => BusUser::Persister,
+            Self::Bots => BusUser::Bots,
+            Self::Ingress => BusUser::Ingress,
+            Self::Delivery => BusUser::Delivery,
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Account {
     pub(crate) profile: VersionedUser,
     /// A PHC string; none for who cannot sign in with a password.
     pub(crate) password_hash: Option<String>,
+    /// Who made it, for a bot that is not retired; none for people.
+    pub(crate) owner: Option<UserId>,
     /// A disabled account cannot sign in.
     pub(crate) disabled: bool,
     pub(crate) created_at: Timestamp,
@@ -28,7 +30,22 @@ impl Account {
     /// A new, enabled account with the first version of its profile.
     pub(crate) fn new(user: User, password_hash: Option<String>, created_at: Timestamp) -> Self {
         let profile = VersionedUser { version: 1, user };
-        Self { profile, password_hash, disabled: false, created_at }
+        Self { profile, password_hash, owner: None, disabled: false, created_at }
+    }
+
+    /// A new bot. It has no password.
+    pub(crate) fn bot(user: User, owner: UserId, created_at: Timestamp) -> Self {
+        Self { owner: Some(owner), ..Self::new(user, None, created_at) }
+    }
+
+    /// Whether it is a bot that was deleted, and stands for the author of its messages only.
+    pub(crate) const fn is_retired(&self) -> bool {
+        self.profile.user.bot && self.owner.is_none()
+    }
+
+    /// Whether it can be found by its name: not once it is being deleted.
+    pub(crate) const fn has_name(&self) -> bool {
+        !(self.profile.user.bot && self.disabled)
     }
 
     pub(crate) const fn id(&self) -> UserId {
@@ -52,6 +69,8 @@ pub(crate) enum Created {
     /// Choose another id.
     IdTaken,
     UsernameTaken,
+    /// The owner of a bot has as many as allowed.
+    TooManyBots,
 }
 
 /// Absent fields stay as they are; `avatar_url: Some(None)` clears the picture.
@@ -83,6 +102,17 @@ pub(crate) trait UserStore: Send + Sync {
 
     /// Keeps a new account.
     async fn create(&self, account: Account) -> Result<Created, StoreError>;
+
+    /// Keeps a new bot of an owner who then has at most `most`. Exact where the backend has
+    /// transactions across documents; elsewhere bots made at the same moment may exceed it.
+    async fn create_bot(&self, account: Account, most: usize) -> Result<Created, StoreError>;
+
+    /// The bots of an owner, by id.
+    async fn bots_of(&self, owner: UserId) -> Result<Vec<Account>, StoreError>;
+
+    /// Takes a bot's owner and gives it another name, so that its own is free; its profile stays
+    /// for the messages it wrote. Nothing happens to one that has no owner.
+    async fn retire_bot(&self, id: UserId, name: Username) -> Result<Updated, StoreError>;
 
     /// The account with this id.
     async fn by_id(&self, id: UserId) -> Result<Option<Account>, StoreError>;

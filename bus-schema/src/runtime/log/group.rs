@@ -15,17 +15,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use async_nats::client::{Request, RequestErrorKind};
-use async_nats::{HeaderMap, Message};
 use axum::body::Bytes;
-use rand::distr::{Alphanumeric, SampleString as _};
-use serde::Deserialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::{
-    PUBLISH_ATTEMPT, PUBLISH_DEADLINE, PublishError, Published, attempt, headers, publish_until,
-};
+use super::batch::{self, BATCH_MEMBERS, BatchError};
+use super::{PUBLISH_DEADLINE, PublishError, Published, attempt, headers, publish_until};
 use crate::runtime::bus::Bus;
 use crate::streams::Layout;
 use crate::subjects::LogSubject;
@@ -34,8 +29,6 @@ use crate::subjects::LogSubject;
 const ALONE: usize = 32;
 /// Bytes of payload in a batch; the server takes a batch into memory before it stores it.
 const BATCH_BYTES: usize = 1 << 20;
-/// The most members of a batch that the server takes (NATS 2.15).
-const BATCH_MEMBERS: usize = 1_000;
 
 /// The bounds of a [`Group`].
 #[derive(Debug, Clone, Copy)]
@@ -208,58 +201,19 @@ fn answer_all(members: impl IntoIterator<Item = Member>, answer: Answer) {
 }
 
 /// Sends a batch; the sequence of its last member.
-async fn send(bus: &Bus, batch: &[Member]) -> Result<u64, Answer> {
-    let id = Alphanumeric.sample_string(&mut rand::rng(), 22);
-    let last = batch.len();
-    for (place, member) in (1..).zip(batch) {
-        let mut headers = headers(member.kind, &member.msg_id);
-        headers.insert("Nats-Batch-Id", &*id);
-        headers.insert("Nats-Batch-Sequence", place.to_string());
-        let (subject, payload) = (member.place.to_string(), member.payload.clone());
-        if place < last {
-            let sent = bus.client().publish_with_headers(subject, headers, payload).await;
-            sent.map_err(|_| Answer::Refused)?;
-        } else {
-            return close(bus, subject, headers, payload, last).await;
+async fn send(bus: &Bus, members: &[Member]) -> Result<u64, Answer> {
+    let batch = members.iter().map(|member| batch::Member {
+        subject: member.place.to_string(),
+        headers: headers(member.kind, &member.msg_id),
+        payload: member.payload.clone(),
+    });
+    batch::commit(bus, batch.collect()).await.map_err(|error| {
+        tracing::debug!(%error, "a batch was not stored");
+        match error {
+            BatchError::Refused(_) => Answer::Refused,
+            BatchError::Unknown => Answer::Unknown,
         }
-    }
-    Err(Answer::Refused)
-}
-
-/// Sends the member that ends a batch, whose acknowledgement is that of all.
-async fn close(
-    bus: &Bus,
-    subject: String,
-    mut headers: HeaderMap,
-    payload: Bytes,
-    members: usize,
-) -> Result<u64, Answer> {
-    headers.insert("Nats-Batch-Commit", "1");
-    let request = Request::new().headers(headers).payload(payload).timeout(Some(PUBLISH_ATTEMPT));
-    let answered = bus.client().send_request(subject, request).await;
-    let answered: Message = answered.map_err(|error| match error.kind() {
-        // The stream has not seen the end, and keeps nothing without it.
-        RequestErrorKind::NoResponders => Answer::Refused,
-        _ => Answer::Unknown,
-    })?;
-    match serde_json::from_slice::<BatchAck>(&answered.payload) {
-        Ok(BatchAck { error: None, seq: Some(seq), count: Some(count) }) if count == members => {
-            Ok(seq)
-        }
-        // An error, such as a member that the log has already, refuses all of it.
-        Ok(BatchAck { error: Some(error), .. }) => {
-            tracing::debug!(?error, "the log refused a batch");
-            Err(Answer::Refused)
-        }
-        _ => Err(Answer::Unknown),
-    }
-}
-
-#[derive(Deserialize)]
-struct BatchAck {
-    error: Option<serde_json::Value>,
-    seq: Option<u64>,
-    count: Option<usize>,
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a histogram of small numbers")]

@@ -6,8 +6,7 @@ use axum::extract::State;
 use bus_schema::error::{Code, Failure};
 use bus_schema::events::{Message, User};
 use bus_schema::ids::{ConversationId, EntryId};
-use bus_schema::limits::{PAGE_DEFAULT, PAGE_MAX};
-use bus_schema::ops::history::{Bound, Messages, MessagesRequest};
+use bus_schema::ops::history::{Bound, Messages, MessagesRequest, page_limit};
 use bus_schema::timestamp::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,26 +41,8 @@ pub(crate) struct Page {
 
 impl Page {
     fn bound(&self) -> Result<Bound, Failure> {
-        let bounds = [
-            self.before.map(Bound::Before),
-            self.after.map(Bound::After),
-            self.around.map(Bound::Around),
-            self.at.map(Bound::At),
-        ];
-        let mut given = bounds.into_iter().flatten();
-        match (given.next(), given.next()) {
-            (None, _) => Ok(Bound::Newest),
-            (Some(bound), None) => Ok(bound),
-            _ => Err(Failure::bad_request("at most one of before, after, around and at")),
-        }
+        Bound::one_of(self.before, self.after, self.around, self.at)
     }
-}
-
-/// A limit within its range.
-pub(crate) fn limit(given: Option<u32>) -> Result<u32, Failure> {
-    let limit = given.unwrap_or(PAGE_DEFAULT);
-    let fits = (1..=PAGE_MAX).contains(&limit);
-    fits.then_some(limit).ok_or_else(|| Failure::bad_request("limit: 1 to 100"))
 }
 
 /// A page of messages.
@@ -83,7 +64,7 @@ async fn list(
     InPath(conversation): InPath<ConversationId>,
     InQuery(page): InQuery<Page>,
 ) -> Answer<Shown<MessagePage>> {
-    let (bound, limit) = (page.bound()?, limit(page.limit)?);
+    let (bound, limit) = (page.bound()?, page_limit(page.limit)?);
     let listed = edge.access(caller.user, conversation, caller.request_id()).await?;
     let place = listed.place;
     let call = caller.as_platform().stream(edge.layout.stream_of(place));
@@ -105,10 +86,10 @@ mod tests {
 
     #[test]
     fn limits_hold() {
-        assert_eq!(limit(None), Ok(50));
-        assert_eq!((limit(Some(1)), limit(Some(100))), (Ok(1), Ok(100)));
+        assert_eq!(page_limit(None), Ok(50));
+        assert_eq!((page_limit(Some(1)), page_limit(Some(100))), (Ok(1), Ok(100)));
         for bad in [0, 101, u32::MAX] {
-            assert_eq!(limit(Some(bad)).unwrap_err().code, Code::BadRequest);
+            assert_eq!(page_limit(Some(bad)).unwrap_err().code, Code::BadRequest);
         }
     }
 

@@ -5,8 +5,6 @@ mod delete;
 mod edit;
 mod list;
 
-pub(super) use list::limit;
-
 use bus_schema::entry::MessageCreate;
 use bus_schema::error::Failure;
 use bus_schema::events::Message;

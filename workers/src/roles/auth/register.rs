@@ -82,7 +82,7 @@ impl Auth {
             match self.stores.users.create(account.clone()).await? {
                 Created::Done => return Ok(account),
                 Created::UsernameTaken => return Err(taken()),
-                Created::IdTaken => {}
+                Created::IdTaken | Created::TooManyBots => {}
             }
         }
         tracing::error!("no free account id was found");

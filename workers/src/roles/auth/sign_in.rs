@@ -27,7 +27,8 @@ pub(super) async fn sign_in(
     };
     let hash = account.as_ref().and_then(|a| a.password_hash.clone());
     let matches = auth.passwords.verify(request.password, hash).await?;
-    let Some(account) = account.filter(|_| matches) else {
+    // A bot proves itself to NATS, never here, whatever is stored of it.
+    let Some(account) = account.filter(|a| matches && !a.profile.user.bot) else {
         auth.limits.failed(&request.username);
         return Err(Failure::new(Code::Unauthorized, "wrong username or password"));
     };

@@ -15,6 +15,7 @@ mod change;
 mod create;
 mod delete;
 mod get;
+mod leave_all;
 mod list;
 mod open_dm;
 mod outbox;
@@ -120,6 +121,8 @@ async fn offer(role: &Arc<Channels>) -> Result<Host, ServeError> {
     host.operation::<ops::OpenDm, _, _>(None, with(role, open_dm::handle)).await?;
     host.operation::<ops::ListConversations, _, _>(None, with(role, list::handle)).await?;
     host.operation::<ops::Access, _, _>(None, with(role, access::handle)).await?;
+    host.operation::<ops::ShowChannel, _, _>(None, with(role, get::handle)).await?;
+    host.operation::<ops::LeaveChannels, _, _>(None, with(role, leave_all::handle)).await?;
     host.operation::<ops::Audience, _, _>(None, with(role, audience::handle)).await?;
     Ok(host)
 }

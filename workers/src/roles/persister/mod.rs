@@ -12,8 +12,6 @@
 
 mod batch;
 mod dead;
-mod judge;
-mod lease;
 mod patience;
 #[cfg(test)]
 mod takeover_tests;
@@ -27,12 +25,13 @@ use std::time::Duration;
 
 use bus_schema::runtime::bus::Bus;
 use bus_schema::runtime::shutdown::Shutdown;
+use bus_schema::streams::LogStream;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use self::lease::Leases;
 use self::work::Worker;
 use super::RoleError;
+use crate::lease::{Leases, Timing};
 use crate::store::Stores;
 
 /// `[persister]`: the persister role.
@@ -91,7 +90,8 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<(), RoleError> {
     let layout = bus.layout().await?;
-    let leases = Leases::open(&bus, settings).await?;
+    let (renew_ms, expire_ms) = (settings.lease_renew_ms, settings.lease_expire_ms);
+    let leases = Leases::open(&bus, Timing { renew_ms, expire_ms }).await?;
     bus.set_serving(true);
     let mut tasks = JoinSet::new();
     for stream in layout.all() {
@@ -111,7 +111,7 @@ async fn persist(worker: Worker, leases: Leases, shutdown: Shutdown) {
     let mut failures = 0;
     while !shutdown.is_requested() {
         let lease = tokio::select! {
-            lease = leases.acquire(stream) => lease,
+            lease = leases.acquire(LogStream(stream).to_string()) => lease,
             () = shutdown.requested() => return,
         };
         tracing::info!(%stream, "persisting");

@@ -7,7 +7,7 @@ use bus_schema::entry::Body;
 use bus_schema::ids::UserId;
 
 use super::tests::{ANN, Bench, STREAM, quick, stored};
-use super::{PersisterSettings, judge};
+use crate::judge::Judge;
 use crate::store::Stores;
 use crate::store::conformance::history::model;
 use crate::store::history::HistoryStore;
@@ -86,8 +86,7 @@ async fn the_verdict_is_the_same_wherever_another_was_killed() {
         for floor in 0..10 {
             for size in [1, 3, 10] {
                 // Nothing is written meanwhile: each batch builds on what the ones before it said.
-                let small = PersisterSettings { members: 0, messages: 0, ..quick() };
-                let mut judge = judge::Judge::new(Arc::clone(&store), STREAM, &small);
+                let mut judge = Judge::new(Arc::clone(&store), STREAM, 0, 0);
                 let mut judged = Vec::new();
                 for batch in log.entries[floor..].chunks(size) {
                     judge.prepare(batch, floor as u64).await.unwrap();

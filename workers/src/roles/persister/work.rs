@@ -23,9 +23,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::batch::gather;
-use super::judge::Judge;
 use super::patience::Patience;
 use super::{PersisterSettings, dead, trim};
+use crate::judge::Judge;
 use crate::roles::RoleError;
 use crate::store::history::HistoryStore;
 
@@ -113,7 +113,12 @@ impl Worker {
         judged: mpsc::Sender<Judged>,
     ) -> Result<(), RoleError> {
         let mut reader = Reader::open(&self.bus, self.stream, start);
-        let mut judge = Judge::new(Arc::clone(&self.store), self.stream, &self.settings);
+        let mut judge = Judge::new(
+            Arc::clone(&self.store),
+            self.stream,
+            self.settings.members,
+            self.settings.messages,
+        );
         loop {
             let batch = gather(&mut reader, &self.settings).await.map_err(RoleError::new)?;
             let Some(last) = batch.last().map(|stored| stored.sequence) else { continue };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, StorageType};
 use bus_schema::ids::StreamIndex;
-use bus_schema::streams::{DEAD, LEASES, Layout, LogStream, METADATA_STREAMS};
+use bus_schema::streams::{BOTS, DEAD, LEASES, Layout, LogStream, METADATA_STREAMS};
 use serde::Deserialize;
 
 use super::SetupSettings;
@@ -24,6 +24,7 @@ const BUILT_IN: &str =
 pub(super) struct Definitions {
     log: Log,
     dead: Dead,
+    bots: Bots,
     leases: Leases,
 }
 
@@ -91,6 +92,18 @@ struct Dead {
 }
 
 #[derive(Debug, Clone, Deserialize)]
+struct Bots {
+    name: String,
+    subjects: Vec<String>,
+    max_msgs_per_subject: i64,
+    allow_atomic: bool,
+    #[serde(flatten)]
+    common: Common,
+    #[serde(flatten)]
+    keeping: Keeping,
+}
+
+#[derive(Debug, Clone, Deserialize)]
 struct Leases {
     bucket: String,
     history: i64,
@@ -114,7 +127,9 @@ impl Definitions {
             read.log.streams = settings.streams;
         }
         if settings.replicas > 0 {
-            for common in [&mut read.log.common, &mut read.dead.common, &mut read.leases.common] {
+            let Self { log, dead, bots, leases } = &mut read;
+            let all = [&mut log.common, &mut dead.common, &mut bots.common, &mut leases.common];
+            for common in all {
                 common.replicas = settings.replicas;
             }
         }
@@ -133,6 +148,7 @@ impl Definitions {
                 bus_schema::subjects::LIVE_ALL,
             ),
             ("dead.name", &read.dead.name, DEAD),
+            ("bots.name", &read.bots.name, BOTS),
             ("leases.bucket", &read.leases.bucket, LEASES),
         ];
         if let Some((key, said, needed)) = names.into_iter().find(|(_, said, must)| said != must) {
@@ -176,13 +192,26 @@ impl Definitions {
         self.dead.keeping.keep(config)
     }
 
+    /// The stream of what bots are to receive.
+    pub(super) fn bots(&self) -> Config {
+        let bots = &self.bots;
+        let config = Config {
+            subjects: bots.subjects.clone(),
+            max_messages_per_subject: bots.max_msgs_per_subject,
+            allow_atomic_publish: bots.allow_atomic,
+            description: Some("Natter: what bots are to receive".to_owned()),
+            ..bots.common.config(bots.name.clone())
+        };
+        bots.keeping.keep(config)
+    }
+
     /// The stream behind the bucket of leases.
     pub(super) fn leases(&self) -> Config {
         let Leases { bucket, history, ttl_s, common } = &self.leases;
         let ttl = Duration::from_secs(*ttl_s);
         Config {
             subjects: vec![format!("$KV.{bucket}.>")],
-            description: Some("Natter: who persists which stream".to_owned()),
+            description: Some("Natter: who works on which stream".to_owned()),
             max_messages_per_subject: *history,
             max_age: ttl,
             duplicate_window: ttl,

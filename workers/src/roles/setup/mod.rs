@@ -104,7 +104,7 @@ pub(crate) async fn set_up(
     if !giving_away {
         order.rotate_left(1);
     }
-    let mut configs = vec![definitions.dead(), definitions.leases()];
+    let mut configs = vec![definitions.dead(), definitions.bots(), definitions.leases()];
     for stream in order {
         configs.push(definitions.log(layout, stream));
     }

@@ -3,7 +3,7 @@
 use bus_schema::ids::ConversationId;
 use bus_schema::permissions::BusUser;
 use bus_schema::runtime::log;
-use bus_schema::streams::{DEAD, LEASES};
+use bus_schema::streams::{BOTS, DEAD, LEASES};
 use bus_schema::subjects::LogSubject;
 
 use super::*;
@@ -21,7 +21,7 @@ async fn makes_everything_once_and_again_changes_nothing() {
         assert_eq!(set_up(&bus, &streams(3)).await.unwrap(), []);
     }
     assert_eq!(bus.layout().await.unwrap(), Layout::new(3).unwrap());
-    for name in ["LOG_0", "LOG_1", "LOG_2", DEAD, &format!("KV_{LEASES}")] {
+    for name in ["LOG_0", "LOG_1", "LOG_2", DEAD, BOTS, &format!("KV_{LEASES}")] {
         assert!(info(bus.jetstream(), name).await.unwrap().is_some(), "{name}");
     }
     let log = info(bus.jetstream(), "LOG_2").await.unwrap().unwrap().config;

@@ -33,6 +33,9 @@ pub(super) struct UserDocument {
     password_hash: Option<String>,
     disabled: bool,
     created_at: DateTime,
+    /// Absent, not null, for whoever has none: the index is of those that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<i64>,
 }
 
 impl From<Account> for UserDocument {
@@ -48,6 +51,7 @@ impl From<Account> for UserDocument {
             password_hash: account.password_hash,
             disabled: account.disabled,
             created_at: date(account.created_at),
+            owner: account.owner.map(|owner| to_bson(owner.0)),
         }
     }
 }
@@ -67,6 +71,7 @@ impl TryFrom<UserDocument> for Account {
             profile: VersionedUser { version: from_bson(stored.version), user },
             password_hash: stored.password_hash,
             disabled: stored.disabled,
+            owner: stored.owner.map(|owner| UserId(from_bson(owner))),
             created_at: time(stored.created_at),
         })
     }
@@ -93,6 +98,56 @@ impl UserStore for Users {
 
     async fn create(&self, account: Account) -> Result<Created, StoreError> {
         self.0.run(|database| async move { create(&database, account).await }).await
+    }
+
+    async fn create_bot(&self, account: Account, most: usize) -> Result<Created, StoreError> {
+        self.0
+            .run(|database| async move {
+                let owner = account.owner.map_or(Bson::Null, |owner| to_bson(owner.0).into());
+                let have = users(&database).count_documents(doc! { "owner": owner }).await?;
+                if usize::try_from(have).is_ok_and(|have| have >= most) {
+                    return Ok(Created::TooManyBots);
+                }
+                create(&database, account).await
+            })
+            .await
+    }
+
+    async fn bots_of(&self, owner: UserId) -> Result<Vec<Account>, StoreError> {
+        let filter = doc! { "owner": to_bson(owner.0) };
+        self.0
+            .run(|database| async move {
+                let all = users(&database);
+                let mut rows = all.find(filter).sort(doc! { "_id": 1 }).await?;
+                let mut listed = Vec::new();
+                while let Some(row) = rows.try_next().await? {
+                    listed.push(row.try_into()?);
+                }
+                Ok(listed)
+            })
+            .await
+    }
+
+    async fn retire_bot(&self, id: UserId, name: Username) -> Result<Updated, StoreError> {
+        let mut owned = this(id);
+        owned.insert("owner", doc! { "$exists": true });
+        let retire = doc! {
+            "$set": { "username": name.as_str(), "disabled": true },
+            "$inc": { "version": 1_i64 },
+            "$unset": { "owner": "" },
+        };
+        self.0
+            .run(|database| async move {
+                let all = users(&database);
+                let update = all.find_one_and_update(owned, retire);
+                match update.return_document(ReturnDocument::After).await {
+                    Ok(Some(now)) => Ok(Updated::Done(Account::try_from(now)?.profile)),
+                    Ok(None) => Ok(Updated::NotFound),
+                    Err(e) if duplicate_key(&e).is_some() => Ok(Updated::UsernameTaken),
+                    Err(e) => Err(e.into()),
+                }
+            })
+            .await
     }
 
     async fn by_id(&self, id: UserId) -> Result<Option<Account>, StoreError> {

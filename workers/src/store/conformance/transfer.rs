@@ -183,8 +183,13 @@ async fn people(stores: &Stores, deed: &Deed, n: usize) {
                 avatar_url: None,
                 bot: who == 3,
             };
-            let hash = (who != 3).then(|| format!("hash {who}"));
-            stores.users.create(Account::new(user, hash, at(n))).await.unwrap();
+            if who == 3 {
+                let bot = Account::bot(user, UserId(id(0)), at(n));
+                stores.users.create_bot(bot, 1).await.unwrap();
+            } else {
+                let account = Account::new(user, Some(format!("hash {who}")), at(n));
+                stores.users.create(account).await.unwrap();
+            }
         }
         Deed::Rename(who, to) => {
             let change = ProfileChange { username: Some(name(to)), ..ProfileChange::default() };

@@ -33,6 +33,7 @@ pub(crate) async fn suite(store: &dyn UserStore) {
     changing(store).await;
     racing(store).await;
     administering(store).await;
+    bots(store).await;
 }
 
 async fn creating(store: &dyn UserStore) {
@@ -130,4 +131,52 @@ async fn administering(store: &dyn UserStore) {
     all.sort_unstable();
     all.dedup();
     assert_eq!(all.len(), 5, "ann2, bob, zoe, ann and the one who wanted it: {all:?}");
+}
+
+fn bot(id: u64, username: &str, owner: u64) -> Account {
+    let Account { profile, created_at, .. } = account(id, username);
+    let user = User { bot: true, ..profile.user };
+    Account::bot(user, UserId(owner), created_at)
+}
+
+async fn bots(store: &dyn UserStore) {
+    let ids = async |owner| -> Vec<u64> {
+        let all = store.bots_of(UserId(owner)).await.unwrap();
+        all.iter().map(|account| account.id().0).collect()
+    };
+    assert_eq!(ids(500).await, []);
+    for id in [503, 501, u64::MAX - 1] {
+        let made = store.create_bot(bot(id, &format!("bot{id}"), 500), 3).await.unwrap();
+        assert_eq!(made, Created::Done);
+    }
+    let one_more = store.create_bot(bot(504, "bot504", 500), 3).await.unwrap();
+    assert_eq!(one_more, Created::TooManyBots);
+    let others = store.create_bot(bot(504, "bot504", 600), 3).await.unwrap();
+    assert_eq!(others, Created::Done, "each owner has their own");
+    let taken = store.create_bot(bot(505, "bot504", 600), 3).await.unwrap();
+    assert_eq!(taken, Created::UsernameTaken);
+    let taken = store.create_bot(bot(504, "bot505", 600), 3).await.unwrap();
+    assert_eq!(taken, Created::IdTaken);
+    assert_eq!(ids(600).await, [504]);
+    let mut mine = ids(500).await;
+    mine.sort_unstable();
+    assert_eq!(mine, [501, 503, u64::MAX - 1]);
+    let whole = bot(501, "bot501", 500);
+    assert_eq!(store.by_id(UserId(501)).await.unwrap(), Some(whole.clone()));
+
+    let clash = store.retire_bot(UserId(501), name("bot503")).await.unwrap();
+    assert_eq!(clash, Updated::UsernameTaken);
+    assert_eq!(store.by_id(UserId(501)).await.unwrap(), Some(whole), "all of it or nothing");
+    let retired = store.retire_bot(UserId(501), name("deleted_501")).await.unwrap();
+    assert!(matches!(retired, Updated::Done(ref p) if p.version == 2), "{retired:?}");
+    let left = store.by_id(UserId(501)).await.unwrap().unwrap();
+    assert!(left.is_retired() && left.disabled);
+    assert_eq!(left.profile.user.display_name.as_str(), "bot501", "as its messages show it");
+    let again = store.retire_bot(UserId(501), name("deleted_x")).await.unwrap();
+    assert_eq!(again, Updated::NotFound);
+    let person = store.retire_bot(UserId(1), name("deleted_1")).await.unwrap();
+    assert_eq!(person, Updated::NotFound, "people have no owner");
+    assert_eq!(store.by_username(&name("bot501")).await.unwrap(), None);
+    let made = store.create_bot(bot(506, "bot501", 500), 3).await.unwrap();
+    assert_eq!(made, Created::Done, "the name and the place are free");
 }

@@ -8,7 +8,8 @@ use crate::store::StoreError;
 /// Its file in the directory.
 pub(crate) const FILE: &str = "people.db";
 /// Append only.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE users (
         id INTEGER PRIMARY KEY,
         username TEXT NOT NULL UNIQUE,
@@ -51,7 +52,12 @@ pub(super) const MIGRATIONS: &[&str] = &["
         uses_left INTEGER NOT NULL,
         created_at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    ALTER TABLE users ADD COLUMN owner INTEGER;
+    CREATE INDEX bots_of ON users (owner, id) WHERE owner IS NOT NULL;
+",
+];
 
 /// Opens or creates it in `directory`.
 pub(crate) fn open(directory: &Path) -> Result<Db, StoreError> {

@@ -13,7 +13,7 @@ use crate::store::users::{Account, Created, ProfileChange, Updated, UserStore};
 use crate::store::{StoreError, StoreErrorKind};
 
 pub(super) const COLUMNS: &str = "id, username, display_name, avatar_url, bot, version, password_hash, \
-                       disabled, created_at";
+                       disabled, created_at, owner";
 /// Ids in one statement's list of values.
 const IDS_PER_STATEMENT: usize = 500;
 
@@ -33,6 +33,7 @@ pub(super) fn account(row: &Row<'_>) -> Result<Account, StoreError> {
         profile: VersionedUser { version: from_sql(row.get("version")?), user },
         password_hash: row.get("password_hash")?,
         disabled: row.get("disabled")?,
+        owner: row.get::<_, Option<i64>>("owner")?.map(|owner| UserId(from_sql(owner))),
         created_at: Timestamp::from_millis(from_sql(row.get("created_at")?)),
     })
 }
@@ -51,28 +52,57 @@ fn find(
 #[async_trait]
 impl UserStore for Users {
     async fn create(&self, account: Account) -> Result<Created, StoreError> {
+        self.0.write(move |tx| insert(tx, &account)).await
+    }
+
+    async fn create_bot(&self, account: Account, most: usize) -> Result<Created, StoreError> {
         self.0
             .write(move |tx| {
-                let user = &account.profile.user;
-                if find(tx, "username", user.username.as_str())?.is_some() {
-                    return Ok(Created::UsernameTaken);
+                let owner = account.owner.map(|owner| to_sql(owner.0));
+                let sql = "SELECT count(*) FROM users WHERE owner = ?1";
+                let have: i64 = tx.query_row(sql, [owner], |row| row.get(0))?;
+                if usize::try_from(have).is_ok_and(|have| have >= most) {
+                    return Ok(Created::TooManyBots);
                 }
-                let sql = format!(
-                    "INSERT INTO users ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
-                     ON CONFLICT (id) DO NOTHING"
-                );
-                let inserted = tx.prepare_cached(&sql)?.execute(params![
-                    to_sql(user.id.0),
-                    user.username.as_str(),
-                    user.display_name.as_str(),
-                    user.avatar_url.as_ref().map(bus_schema::text::AvatarUrl::as_str),
-                    user.bot,
-                    to_sql(account.profile.version),
-                    account.password_hash,
-                    account.disabled,
-                    to_sql(account.created_at.as_millis()),
-                ])?;
-                Ok(if inserted == 1 { Created::Done } else { Created::IdTaken })
+                insert(tx, &account)
+            })
+            .await
+    }
+
+    async fn bots_of(&self, owner: UserId) -> Result<Vec<Account>, StoreError> {
+        self.0
+            .read(move |c| {
+                let sql = format!("SELECT {COLUMNS} FROM users WHERE owner = ?1 ORDER BY id");
+                let mut statement = c.prepare_cached(&sql)?;
+                let mut rows = statement.query([to_sql(owner.0)])?;
+                let mut all = Vec::new();
+                while let Some(row) = rows.next()? {
+                    all.push(account(row)?);
+                }
+                Ok(all)
+            })
+            .await
+    }
+
+    async fn retire_bot(&self, id: UserId, name: Username) -> Result<Updated, StoreError> {
+        self.0
+            .write(move |tx| {
+                let found = find(tx, "id", to_sql(id.0))?.filter(|account| account.owner.is_some());
+                let Some(Account { profile: old, .. }) = found else {
+                    return Ok(Updated::NotFound);
+                };
+                let user = User { username: name, ..old.user };
+                let new = VersionedUser { version: old.version + 1, user };
+                match write_profile(tx, &new) {
+                    Ok(()) => {}
+                    Err(e) if e.kind == StoreErrorKind::Conflict => {
+                        return Ok(Updated::UsernameTaken);
+                    }
+                    Err(e) => return Err(e),
+                }
+                let sql = "UPDATE users SET owner = NULL, disabled = 1 WHERE id = ?1";
+                tx.execute(sql, [to_sql(id.0)])?;
+                Ok(Updated::Done(new))
             })
             .await
     }
@@ -171,6 +201,30 @@ impl UserStore for Users {
             })
             .await
     }
+}
+
+fn insert(tx: &Connection, account: &Account) -> Result<Created, StoreError> {
+    let user = &account.profile.user;
+    if find(tx, "username", user.username.as_str())?.is_some() {
+        return Ok(Created::UsernameTaken);
+    }
+    let sql = format!(
+        "INSERT INTO users ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+         ON CONFLICT (id) DO NOTHING"
+    );
+    let inserted = tx.prepare_cached(&sql)?.execute(params![
+        to_sql(user.id.0),
+        user.username.as_str(),
+        user.display_name.as_str(),
+        user.avatar_url.as_ref().map(bus_schema::text::AvatarUrl::as_str),
+        user.bot,
+        to_sql(account.profile.version),
+        account.password_hash,
+        account.disabled,
+        to_sql(account.created_at.as_millis()),
+        account.owner.map(|owner| to_sql(owner.0)),
+    ])?;
+    Ok(if inserted == 1 { Created::Done } else { Created::IdTaken })
 }
 
 fn write_profile(tx: &Connection, profile: &VersionedUser) -> Result<(), StoreError> {

@@ -38,7 +38,7 @@ const NAMESPACE_EXISTS: i32 = 48;
 type Collection = (&'static str, Vec<IndexModel>);
 
 /// Number `n` brings the version from `n` to `n + 1`. Append only.
-const STEPS: [fn() -> Vec<Collection>; 1] = [first];
+const STEPS: [fn() -> Vec<Collection>; 2] = [first, second];
 
 fn index(name: &str, keys: Document, options: IndexOptions) -> IndexModel {
     let mut options = options;
@@ -97,6 +97,11 @@ fn first() -> Vec<Collection> {
             ],
         ),
     ]
+}
+
+/// Bots have owners.
+fn second() -> Vec<Collection> {
+    vec![(USERS, vec![having("owner", plain("owner", doc! { "owner": 1, "_id": 1 }))])]
 }
 
 /// Whether the database has this program's version.

@@ -122,12 +122,12 @@ fn put_key(tx: &Transaction<'_>, purpose: Purpose, key: &KeyRecord) -> Result<()
 
 fn put_account(tx: &Transaction<'_>, account: &Account) -> Result<(), StoreError> {
     let sql = format!(
-        "INSERT INTO users ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+        "INSERT INTO users ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (id) DO UPDATE SET
            username = excluded.username, display_name = excluded.display_name,
            avatar_url = excluded.avatar_url, bot = excluded.bot, version = excluded.version,
            password_hash = excluded.password_hash, disabled = excluded.disabled,
-           created_at = excluded.created_at",
+           created_at = excluded.created_at, owner = excluded.owner",
         users::COLUMNS
     );
     let user = &account.profile.user;
@@ -141,6 +141,7 @@ fn put_account(tx: &Transaction<'_>, account: &Account) -> Result<(), StoreError
         account.password_hash,
         account.disabled,
         millis(account.created_at),
+        account.owner.map(|owner| to_sql(owner.0)),
     ])?;
     Ok(())
 }

@@ -13,12 +13,11 @@ use bus_schema::ids::{EntryId, StreamIndex, UserId};
 use bus_schema::subjects::LogSubject;
 use bus_schema::verdict::{Membership, Target, Verdict};
 
-use super::PersisterSettings;
 use crate::store::StoreError;
 use crate::store::history::{HistoryStore, Precedents, PrecedentsQuery};
 
 /// The judge of one stream.
-pub(super) struct Judge {
+pub(crate) struct Judge {
     store: Arc<dyn HistoryStore>,
     stream: StreamIndex,
     /// Memberships after the last batch, of conversations seen lately.
@@ -45,19 +44,19 @@ struct Message {
 }
 
 impl Judge {
-    pub(super) fn new(
+    pub(crate) fn new(
         store: Arc<dyn HistoryStore>,
         stream: StreamIndex,
-        settings: &PersisterSettings,
+        members_bound: usize,
+        messages_bound: usize,
     ) -> Self {
         let (memberships, messages) = (HashMap::new(), HashMap::new());
-        let (members_bound, messages_bound) = (settings.members, settings.messages);
         Self { store, stream, memberships, messages, members_bound, messages_bound }
     }
 
     /// Asks the store, once, for all that the batch needs of what was before it and is not known.
     /// `written` is how far the store has everything.
-    pub(super) async fn prepare(
+    pub(crate) async fn prepare(
         &mut self,
         batch: &[(LogSubject, Entry)],
         written: u64,
@@ -94,24 +93,38 @@ impl Judge {
     }
 
     /// The valid ones of a batch that was prepared.
-    pub(super) fn valid(&mut self, batch: Vec<(LogSubject, Entry)>) -> Vec<Entry> {
+    pub(crate) fn valid(&mut self, batch: Vec<(LogSubject, Entry)>) -> Vec<Entry> {
         let mut valid = Vec::with_capacity(batch.len());
         for (place, entry) in batch {
-            let target = self.target(place, &entry);
-            let known = self
-                .memberships
-                .entry(place)
-                .or_insert_with(|| Known { membership: Membership::at_start(place), changed: 0 });
-            if known.membership.judge(&entry.body, target) == Verdict::Valid {
-                if entry.body.revision().is_some() {
-                    known.membership.apply(&entry);
-                    known.changed = entry.id.sequence();
-                }
-                self.remember(place, &entry);
+            if self.admits(place, &entry) {
                 valid.push(entry);
             }
         }
         valid
+    }
+
+    /// Judges the next entry of a batch that was prepared, and moves on past it.
+    pub(crate) fn admits(&mut self, place: LogSubject, entry: &Entry) -> bool {
+        let target = self.target(place, entry);
+        let known = self
+            .memberships
+            .entry(place)
+            .or_insert_with(|| Known { membership: Membership::at_start(place), changed: 0 });
+        let valid = known.membership.judge(&entry.body, target) == Verdict::Valid;
+        if valid {
+            if entry.body.revision().is_some() {
+                known.membership.apply(entry);
+                known.changed = entry.id.sequence();
+            }
+            self.remember(place, entry);
+        }
+        valid
+    }
+
+    /// The members of a place whose entry was the last to be judged.
+    pub(crate) fn members(&self, place: LogSubject) -> impl Iterator<Item = UserId> {
+        let known = self.memberships.get(&place);
+        known.into_iter().flat_map(|known| known.membership.members.keys().copied())
     }
 
     /// Keeps within the bounds. What the store may not have yet stays: it could not be read again.

@@ -1,8 +1,8 @@
-//! Leases: who persists which stream.
+//! Leases: who works on which stream, persisting or delivering.
 //!
 //! Invariant: a lease changes hands only by an update that expects the revision last seen, so of
 //! several that try, one gets it. A standby takes over when the revision has not changed for
-//! `lease_expire_ms` by the standby's own clock: no two clocks are compared. A holder that cannot
+//! `expire_ms` by the standby's own clock: no two clocks are compared. A holder that cannot
 //! renew for as long stops by itself.
 //!
 //! Leaves out exclusiveness beyond that: work under a lease must be safe when two do it.
@@ -10,19 +10,26 @@
 use std::time::Duration;
 
 use async_nats::jetstream::kv::{CreateErrorKind, Operation, Store, UpdateErrorKind};
-use bus_schema::ids::StreamIndex;
 use bus_schema::runtime::bus::{Bus, jitter};
 use bus_schema::runtime::shutdown::Shutdown;
-use bus_schema::streams::{LEASES, LogStream};
+use bus_schema::streams::LEASES;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::PersisterSettings;
 use crate::roles::RoleError;
+
+/// How leases are held, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    /// Between two renewals.
+    pub(crate) renew_ms: u64,
+    /// Without renewal until another takes over.
+    pub(crate) expire_ms: u64,
+}
 
 /// The bucket of leases.
 #[derive(Clone)]
-pub(super) struct Leases {
+pub(crate) struct Leases {
     bucket: Store,
     /// Tells this process's leases from another's.
     holder: Bytes,
@@ -32,9 +39,9 @@ pub(super) struct Leases {
 
 impl Leases {
     /// Opens the bucket, waiting for setup to have made it.
-    pub(super) async fn open(bus: &Bus, settings: &PersisterSettings) -> Result<Self, RoleError> {
+    pub(crate) async fn open(bus: &Bus, timing: Timing) -> Result<Self, RoleError> {
         let deadline = Instant::now() + Duration::from_secs(bus.settings().start_wait_s);
-        let renew = Duration::from_millis(settings.lease_renew_ms.max(1));
+        let renew = Duration::from_millis(timing.renew_ms.max(1));
         let bucket = loop {
             match bus.jetstream().get_key_value(LEASES).await {
                 Ok(bucket) => break bucket,
@@ -43,13 +50,12 @@ impl Leases {
             }
         };
         let holder = Bytes::from(bus.client().new_inbox());
-        let expire = Duration::from_millis(settings.lease_expire_ms).max(renew * 2);
+        let expire = Duration::from_millis(timing.expire_ms).max(renew * 2);
         Ok(Self { bucket, holder, renew, expire })
     }
 
-    /// Waits until the lease of a stream is free or left, and takes it.
-    pub(super) async fn acquire(&self, stream: StreamIndex) -> Lease {
-        let key = LogStream(stream).to_string();
+    /// Waits until the lease of this name is free or left, and takes it.
+    pub(crate) async fn acquire(&self, key: String) -> Lease {
         let mut seen: Option<(u64, Instant)> = None;
         loop {
             let taken = match self.bucket.entry(key.as_str()).await {
@@ -67,12 +73,12 @@ impl Leases {
                     if let Err(error) = &created
                         && error.kind() != CreateErrorKind::AlreadyExists
                     {
-                        tracing::warn!(%stream, %error, "cannot take the lease");
+                        tracing::warn!(key, %error, "cannot take the lease");
                     }
                     created.ok()
                 }
                 Err(error) => {
-                    tracing::warn!(%stream, %error, "cannot read the lease");
+                    tracing::warn!(key, %error, "cannot read the lease");
                     None
                 }
             };
@@ -94,7 +100,7 @@ impl Leases {
 }
 
 /// A lease that is held.
-pub(super) struct Lease {
+pub(crate) struct Lease {
     leases: Leases,
     key: String,
     revision: u64,
@@ -103,7 +109,7 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Renews until `held` is ended from outside; ends it when the lease is lost.
-    pub(super) async fn keep(mut self, held: Shutdown) -> Self {
+    pub(crate) async fn keep(mut self, held: Shutdown) -> Self {
         loop {
             tokio::select! {
                 () = sleep(self.leases.renew) => {}
@@ -138,7 +144,7 @@ impl Lease {
     }
 
     /// Gives it up, so that another need not wait for it to expire.
-    pub(super) async fn release(self) {
+    pub(crate) async fn release(self) {
         let delete = self.leases.bucket.delete_expect_revision(&self.key, Some(self.revision));
         // If it is lost already, there is nothing to give up.
         let _ = timeout(self.leases.renew, delete).await;

@@ -1,0 +1,126 @@
+//! The delivery role: brings the entries of a bot's conversations to the bot, exactly once.
+//!
+//! One at a time, whoever holds its lease, reads a stream of the log and copies each valid entry, as
+//! the event that people's clients get, to every bot that is a member at the entry's place in the log:
+//! from its own MEMBER_ADD to its own MEMBER_REMOVE, both included.
+//!
+//! Invariants: copies and the position up to which they go are written as one atomic batch, and the
+//! batch expects the position that it follows. So whatever dies, for however long, the next begins
+//! exactly where the last batch ended, and of two at once one is refused: nothing is lost or doubled,
+//! and no window of de-duplication is relied on. Copies are written in log order, one batch after the
+//! other. A bot that is too far behind is left out and, once it has caught up, told by a GAP of each
+//! conversation what it was not given.
+//!
+//! Leaves out making consumers (the bots role) and what bots ask for (the ingress role).
+
+mod backlog;
+mod position;
+mod who;
+mod work;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_schema::runtime::bus::Bus;
+use bus_schema::runtime::shutdown::Shutdown;
+use bus_schema::streams::delivery_lease;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+
+use self::work::Worker;
+use super::RoleError;
+use crate::lease::{Leases, Timing};
+use crate::store::Stores;
+
+/// `[delivery]`: the delivery role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeliverySettings {
+    /// Events that may wait for a bot; beyond, it is left out until half of them are taken.
+    pub backlog_events: u64,
+    /// Entries read before their copies are written, at most.
+    pub batch_entries: usize,
+    /// Milliseconds to gather more after the first.
+    pub batch_wait_ms: u64,
+    /// Members of all conversations of a stream whose membership is kept in memory.
+    pub members: usize,
+    /// Messages of a stream that are remembered for edits and deletions to come.
+    pub messages: usize,
+    /// Milliseconds between two renewals of a lease.
+    pub lease_renew_ms: u64,
+    /// Milliseconds without renewal after which another takes over.
+    pub lease_expire_ms: u64,
+}
+
+impl Default for DeliverySettings {
+    fn default() -> Self {
+        Self {
+            backlog_events: 10_000,
+            batch_entries: 500,
+            batch_wait_ms: 2,
+            members: 500_000,
+            messages: 20_000,
+            lease_renew_ms: 1_000,
+            lease_expire_ms: 3_000,
+        }
+    }
+}
+
+/// How much longer to wait after each failure in a row.
+const RETRY_STEP: Duration = Duration::from_millis(250);
+/// The longest wait after something failed.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// Delivers every stream whose lease it gets, until stopped.
+pub async fn run(
+    bus: Bus,
+    stores: Stores,
+    settings: &DeliverySettings,
+    shutdown: Shutdown,
+) -> Result<(), RoleError> {
+    let layout = bus.layout().await?;
+    let (renew_ms, expire_ms) = (settings.lease_renew_ms, settings.lease_expire_ms);
+    let leases = Leases::open(&bus, Timing { renew_ms, expire_ms }).await?;
+    bus.set_serving(true);
+    let mut tasks = JoinSet::new();
+    for stream in layout.all() {
+        let store = Arc::clone(&stores.history);
+        let worker = Worker { bus: bus.clone(), store, stream, settings: *settings };
+        tasks.spawn(deliver(worker, leases.clone(), shutdown.clone()));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(RoleError::new)?;
+    }
+    Ok(())
+}
+
+/// Delivers one stream whenever it holds the lease.
+async fn deliver(worker: Worker, leases: Leases, shutdown: Shutdown) {
+    let stream = worker.stream;
+    let mut failures = 0;
+    while !shutdown.is_requested() {
+        let lease = tokio::select! {
+            lease = leases.acquire(delivery_lease(stream)) => lease,
+            () = shutdown.requested() => return,
+        };
+        tracing::info!(%stream, "delivering to bots");
+        let held = shutdown.child();
+        let work = async {
+            let ended = worker.run(&held, &mut failures).await;
+            held.request();
+            ended
+        };
+        let (ended, lease) = tokio::join!(work, lease.keep(held.clone()));
+        lease.release().await;
+        match ended {
+            Ok(()) if shutdown.is_requested() => return,
+            Ok(()) => tracing::warn!(%stream, "lost the lease"),
+            Err(error) => {
+                failures += 1;
+                tracing::error!(%stream, %error, "cannot deliver now");
+                let wait = RETRY_MAX.min(RETRY_STEP * failures);
+                let _ = tokio::time::timeout(wait, shutdown.requested()).await;
+            }
+        }
+    }
+}
