@@ -11,6 +11,11 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+/// When an id was made, in milliseconds since the Unix epoch, by the clock of whoever made it.
+pub const fn made_at_ms(id: u64) -> u64 {
+    (id >> RANDOM_BITS) + EPOCH_MS
+}
+
 /// Milliseconds from the Unix epoch to 2015-01-01T00:00:00Z, where id time starts.
 pub const EPOCH_MS: u64 = 1_420_070_400_000;
 

@@ -14,7 +14,7 @@ use bus_schema::ids::{ConversationId, EntryId};
 use bus_schema::limits;
 use bus_schema::runtime::bus::jitter;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::outbox::Lag;
 use super::writer::{End, Writer};
@@ -112,9 +112,18 @@ async fn ask(writer: &mut Writer, lag: Lag, limit: usize) -> Result<Pulled, Fail
         let outbox = Arc::clone(&writer.outbox);
         let sent = handle.send(Command::Pull(Pull { lag, limit, outbox, reply })).await;
         sent.map_err(|_| Failure::unavailable())?;
-        answer.await.map_err(|_| Failure::unavailable())?
+        Ok::<_, Failure>(answer)
     };
-    timeout(patience, asked).await.unwrap_or_else(|_| Err(Failure::unavailable()))
+    let until = Instant::now() + patience;
+    let asked = timeout_at(until, asked).await;
+    let mut answer = asked.unwrap_or_else(|_| Err(Failure::unavailable()))?;
+    if let Ok(answered) = timeout_at(until, &mut answer).await {
+        return answered.unwrap_or_else(|_| Err(Failure::unavailable()));
+    }
+    // An answer may attach the socket, so one that was given is taken, however late: after the
+    // close none can be given any more.
+    answer.close();
+    answer.try_recv().unwrap_or_else(|_| Err(Failure::unavailable()))
 }
 
 async fn take(

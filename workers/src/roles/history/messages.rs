@@ -168,7 +168,7 @@ impl Asked {
             |tail, rows: Option<&PageRows>| {
                 let stored = rows.and_then(|rows| rows.anchor);
                 match (stored.filter(|seq| *seq <= tail.base()), rows) {
-                    (None, None) if tail.base() > 0 => Step::Ask(query),
+                    (None, None) if tail.base_of(self.place) > 0 => Step::Ask(query),
                     (Some(seq), _) => Step::Done(seq),
                     (None, _) => {
                         let found = tail.thread(self.place).and_then(|t| t.first_at(at));
@@ -194,7 +194,7 @@ impl Asked {
         let mut found: Vec<_> =
             thread.into_iter().flat_map(|t| t.older(below)).take(limit + 1).collect();
         let mut stop = None;
-        if found.len() <= limit && tail.base() > 0 {
+        if found.len() <= limit && tail.base_of(self.place) > 0 {
             if rows.is_none() && self.away && below > tail.base() + 1 {
                 stop = Some(tail.base() + 1);
                 return Step::Done(Part { found, stop });
@@ -225,7 +225,7 @@ impl Asked {
         let thread = tail.thread(self.place);
         let mut found = Vec::new();
         let mut next = from;
-        if from <= tail.base() {
+        if from <= tail.base_of(self.place) {
             let Some(rows) = rows else {
                 let newer = self.wanted(tail, limit);
                 return Step::Ask(self.query(from, 0, newer));

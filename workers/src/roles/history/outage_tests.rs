@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use bus_schema::entry::{Body, MemberChange};
 use bus_schema::error::Code;
-use bus_schema::ids::{EntryId, UserId};
+use bus_schema::ids::{ConversationId, EntryId, UserId, compose};
 use bus_schema::ops::history::*;
 use bus_schema::runtime::call::Call;
 use bus_schema::streams::Layout;
+use bus_schema::subjects::LogSubject;
 
 use super::role_tests::{ANN, Bench, LATEST, STREAM, ids, stop};
 use super::tail::Tail;
@@ -181,4 +183,37 @@ fn nothing_leaves_memory_for_what_is_not_stored() {
     }
     tail.raise_floor(30);
     assert_eq!(tail.base(), 25);
+}
+
+#[tokio::test]
+async fn a_channel_made_while_the_store_is_away_is_whole() {
+    let mut log = Log::new(STREAM);
+    (0..10).for_each(|n| log.push_to(model::dm(), model::message(ANN, &format!("m{n}"))));
+    let last_ms = log.entries.iter().map(|(_, entry)| entry.at.as_millis()).max().unwrap();
+    let id = ConversationId(compose(last_ms + 20_000, 7));
+    let made = LogSubject::Channel(id);
+    let add = Body::MemberAdd(MemberChange {
+        conversation_id: id,
+        user_id: ANN,
+        author_id: ANN,
+        revision: 1,
+    });
+    log.push_to(made, add);
+    let bounds = TailSettings { entries: 5, ..TailSettings::default() };
+    let tail = Tail::new(STREAM, 0, bounds);
+    let view = View::new(Layout::new(1).unwrap(), tail, never_there(), None);
+    for (place, entry) in log.entries.iter().take(10) {
+        view.take(*place, entry.clone());
+    }
+    view.raise_floor(10);
+    assert_eq!(view.peek(Tail::base), 5);
+    let (place, entry) = log.entries.last().unwrap();
+    view.take(*place, entry.clone());
+    let fresh = Freshness { min: 0, latest: false };
+    for after in [None, Some(0)] {
+        let asked = RangeRequest { place: made, after, fresh, limit: 9, membership: true };
+        let reply = range::handle(&view, asked).await.unwrap();
+        assert_eq!((reply.entries.len(), reply.more), (1, false));
+        assert!(reply.membership.unwrap().contains(ANN));
+    }
 }

@@ -90,14 +90,15 @@ type Answer = Step<RangeReply, RangeQuery>;
 
 impl Asked {
     fn after(&self, tail: &Tail, after: u64, rows: Option<&RangeRows>) -> Answer {
-        if after < tail.base() && rows.is_none() {
+        let base = tail.base_of(self.place);
+        if after < base && rows.is_none() {
             return self.ask(tail, Some(after));
         }
         let thread = tail.thread(self.place);
         let mut given = self.given();
         let mut from = after;
         let mut more = false;
-        if let Some(rows) = rows.filter(|_| after < tail.base()) {
+        if let Some(rows) = rows.filter(|_| after < base) {
             for row in rows.entries.rows.iter().take_while(|row| row.seq <= tail.read()) {
                 more = more || !given.take(stored(thread, row));
                 from = row.seq;
@@ -126,10 +127,11 @@ impl Asked {
                 break;
             }
         }
-        if !more && tail.base() > 0 && rows.is_none() && self.away {
+        let base = tail.base_of(self.place);
+        if !more && base > 0 && rows.is_none() && self.away {
             more = true;
         }
-        if !more && tail.base() > 0 {
+        if !more && base > 0 {
             let Some(rows) = rows else { return self.ask(tail, None) };
             let below = rows.entries.rows.iter().filter(|row| row.seq <= tail.base());
             for row in below {
@@ -194,7 +196,7 @@ fn membership_at(
             return now.cloned();
         }
     }
-    let needless = tail.base() == 0 || matches!(place, LogSubject::Dm(_));
+    let needless = tail.base_of(place) == 0 || matches!(place, LogSubject::Dm(_));
     let events = match rows {
         Some(rows) => rows.events.as_slice(),
         None if needless => &[],

@@ -86,7 +86,8 @@ fn without_store(view: &View, request: &SummariesRequest) -> SummariesReply {
         let through = tail.read();
         let summaries = request.places.iter().map(|of| {
             let thread = tail.thread(of.place);
-            let at_most = if tail.base() > 0 { Some(tail.base()) } else { None };
+            let base = tail.base_of(of.place);
+            let at_most = if base > 0 { Some(base) } else { None };
             let last = thread.and_then(super::thread::Thread::last).or(tail.head(of.place));
             let newest = thread.into_iter().flat_map(|thread| thread.older(through + 1));
             let mut messages: Vec<_> = newest.take(of.messages as usize).collect();

@@ -14,7 +14,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use bus_schema::entry::Entry;
-use bus_schema::ids::StreamIndex;
+use bus_schema::ids::{self, StreamIndex};
 use bus_schema::subjects::LogSubject;
 use bus_schema::verdict::Membership;
 use serde::{Deserialize, Serialize};
@@ -58,10 +58,15 @@ struct Slot {
     place: Option<LogSubject>,
     bytes: usize,
     threaded: bool,
+    /// The log's time of an entry, in milliseconds since the Unix epoch.
+    at_ms: Option<u64>,
 }
 
 /// What an entry costs beside its payload, which is held twice: as it was and decoded.
 const ENTRY_OVERHEAD: usize = 320;
+
+/// How far the clocks that make ids may be ahead of the log's.
+const CLOCKS_MS: u64 = 10_000;
 
 /// The tail of one stream.
 #[derive(Debug)]
@@ -69,6 +74,8 @@ pub(super) struct Tail {
     stream: StreamIndex,
     bounds: TailSettings,
     base: u64,
+    /// No entry at or below the base is later than this; not known before the first entry.
+    base_ms: Option<u64>,
     read: u64,
     floor: u64,
     slots: VecDeque<Slot>,
@@ -89,6 +96,7 @@ impl Tail {
             stream,
             bounds,
             base,
+            base_ms: None,
             read: base,
             floor: 0,
             slots: VecDeque::new(),
@@ -108,6 +116,14 @@ impl Tail {
     /// Everything above this sequence is here.
     pub(super) const fn base(&self) -> u64 {
         self.base
+    }
+
+    /// Up to here the store may have something of a conversation: the base, or 0 for one that was
+    /// made after everything at the base, so that all there ever was of it is here.
+    pub(super) fn base_of(&self, place: LogSubject) -> u64 {
+        let made_ms = place.conversation().map(|id| ids::made_at_ms(id.0));
+        let is_younger = |base_ms: u64| made_ms.is_some_and(|ms| ms > base_ms + CLOCKS_MS);
+        if self.base_ms.is_some_and(is_younger) { 0 } else { self.base }
     }
 
     /// Up to here the store is known to hold the stream.
@@ -142,11 +158,13 @@ impl Tail {
         }
         self.read = seq;
         let bytes = entry.as_ref().map_or(0, |e| e.payload.len() * 2) + ENTRY_OVERHEAD;
+        let at_ms = entry.as_ref().map(|e| e.at.as_millis());
+        self.base_ms = self.base_ms.or(at_ms);
         let threaded = place.filter(|p| p.conversation().is_some()).zip(entry);
-        self.slots.push_back(Slot { seq, place, bytes, threaded: threaded.is_some() });
+        self.slots.push_back(Slot { seq, place, bytes, threaded: threaded.is_some(), at_ms });
         self.bytes += bytes;
         if let Some((place, entry)) = threaded {
-            let (stream, base) = (self.stream, self.base);
+            let (stream, base) = (self.stream, self.base_of(place));
             let known = &mut self.memberships;
             self.threads
                 .entry(place)
@@ -180,6 +198,7 @@ impl Tail {
             }
             self.slots.pop_front();
             self.base = slot.seq;
+            self.base_ms = slot.at_ms.or(self.base_ms);
             self.bytes -= slot.bytes;
             if stored > 0 {
                 self.stored = (stored - 1, stored_bytes - slot.bytes);
