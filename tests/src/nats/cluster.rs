@@ -81,7 +81,7 @@ impl Cluster {
             USER.to_owned(),
             self.password.clone(),
         );
-        options.connect(urls.join(",")).await.during("connecting to the cluster")
+        options.connect(urls).await.during("connecting to the cluster")
     }
 }
 
