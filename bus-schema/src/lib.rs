@@ -15,6 +15,7 @@ pub mod ops;
 pub mod permissions;
 #[cfg(feature = "runtime")]
 pub mod runtime;
+pub mod sabotage;
 pub mod streams;
 pub mod subjects;
 pub mod text;

@@ -12,6 +12,7 @@ use bus_schema::error::{Code, Failure};
 use bus_schema::events::Ephemeral;
 use bus_schema::ids::UserId;
 use bus_schema::runtime::log::PublishError;
+use bus_schema::sabotage::{Safeguard, off};
 use bus_schema::subjects::LogSubject;
 use bus_schema::text::Nonce;
 use rand::distr::{Alphanumeric, SampleString as _};
@@ -69,7 +70,7 @@ async fn append_inner(
         }
     })?;
     edge.heard.hear(edge.layout.stream_of(place), published.sequence);
-    if published.duplicate {
+    if published.duplicate && !off(Safeguard::Nudge) {
         // A duplicate is never republished: tell everybody where it is, in case it passed them by.
         let nudge = Ephemeral::Nudge { sequence: published.sequence };
         let nudged = edge.bus.publish_event(place.ephemeral(), &nudge).await;

@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::bus::{Bus, Status, jitter};
 use crate::entry::{Entry, Undecodable};
 use crate::ids::StreamIndex;
+use crate::sabotage::{Safeguard, off};
 use crate::streams::{HEADER_TYPE, LogStream};
 use crate::subjects::LogSubject;
 use crate::timestamp::Timestamp;
@@ -107,7 +108,9 @@ async fn publish_until(
 fn headers(kind: &str, msg_id: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(HEADER_TYPE, kind);
-    headers.insert(async_nats::header::NATS_MESSAGE_ID, msg_id);
+    if !off(Safeguard::Deduplication) {
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, msg_id);
+    }
     headers
 }
 

@@ -15,6 +15,7 @@ use bus_schema::ops::history::{Changes, ChangesRequest, Freshness};
 use bus_schema::runtime::bus::jitter;
 use bus_schema::runtime::call::Call;
 use bus_schema::runtime::shutdown::Shutdown;
+use bus_schema::sabotage::{Safeguard, off};
 use bus_schema::subjects;
 use futures::StreamExt as _;
 use parking_lot::Mutex;
@@ -120,7 +121,7 @@ pub(crate) async fn watch(edge: Arc<Edge>, stream: StreamIndex, shutdown: Shutdo
                     let now = *status.borrow();
                     let news = now.epoch != epoch || now.slow != slow;
                     (epoch, slow) = (now.epoch, now.slow);
-                    if news && now.connected {
+                    if news && now.connected && !off(Safeguard::Reconnect) {
                         account(&edge, stream, &mut seen).await;
                     }
                 }
@@ -135,6 +136,7 @@ fn far() -> Instant {
 
 async fn apply(edge: &Arc<Edge>, stream: StreamIndex, seen: &mut Seen, digest: &Digest) {
     match seen.take(digest) {
+        _ if off(Safeguard::Digest) => {}
         Verdict::Old => {}
         Verdict::Joins => {
             edge.heard.hear(stream, digest.to);
@@ -151,7 +153,7 @@ async fn apply(edge: &Arc<Edge>, stream: StreamIndex, seen: &mut Seen, digest: &
 
 /// Asks what changed since the last accounted sequence, until it is answered.
 async fn account(edge: &Arc<Edge>, stream: StreamIndex, seen: &mut Seen) {
-    let Some(mut after) = seen.0 else { return };
+    let Some(mut after) = seen.0.filter(|_| !off(Safeguard::Digest)) else { return };
     let mut wait = Duration::from_millis(100);
     loop {
         let fresh = Freshness { min: edge.heard.of(stream), latest: false };

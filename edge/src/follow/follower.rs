@@ -13,6 +13,8 @@
 
 use std::collections::BTreeMap;
 
+use bus_schema::sabotage::{Safeguard, off};
+
 /// A fetch that the follower needs: every entry after `after`, from somebody who has read `min`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fetch {
@@ -114,6 +116,7 @@ impl<T> Follower<T> {
         let covered = match self.pending.first_key_value() {
             // A predecessor of 0 means "none that the stream still holds": trimmed, or never any.
             Some((_, (0, _))) => position == 0 || self.empty,
+            Some(_) if off(Safeguard::Gap) => true,
             Some((_, (predecessor, _))) => *predecessor <= position,
             None => false,
         };

@@ -5,9 +5,9 @@ mod platform;
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
-use rand::SeedableRng as _;
 
 use super::{Guarantee, Judgement, Story, judge};
 use crate::check::record::{Answer, Entry, Event, Kind, Note, Op, Record, Seen, Shown, What};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bus_schema::ids::{ConversationId, UserId};
 use bus_schema::runtime::bus::jitter;
 use bus_schema::runtime::shutdown::Shutdown;
+use bus_schema::sabotage::{Safeguard, off};
 use bus_schema::timestamp::Timestamp;
 use futures::StreamExt as _;
 use futures::stream;
@@ -39,6 +40,9 @@ pub(super) async fn run(role: Arc<Channels>, shutdown: Shutdown) {
 
 /// One round.
 async fn sweep(role: &Channels) -> Result<(), StoreError> {
+    if off(Safeguard::Sweep) {
+        return Ok(());
+    }
     let now = Timestamp::now();
     let age = role.settings.sweep_after_ms;
     let before = Timestamp::from_millis(now.as_millis().saturating_sub(age));

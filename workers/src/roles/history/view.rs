@@ -14,6 +14,7 @@ use bus_schema::error::Failure;
 use bus_schema::ids::{ConversationId, StreamIndex};
 use bus_schema::ops::history::Freshness;
 use bus_schema::runtime::log::Stored;
+use bus_schema::sabotage::{Safeguard, off};
 use bus_schema::streams::Layout;
 use bus_schema::subjects::LogSubject;
 use parking_lot::Mutex;
@@ -144,6 +145,9 @@ impl View {
 
     /// Waits until the tail has read as far as is asked.
     pub(super) async fn fresh(&self, fresh: Freshness) -> Result<(), Failure> {
+        if off(Safeguard::Coverage) {
+            return Ok(());
+        }
         let wait = async {
             let mut min = fresh.min;
             if fresh.latest {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use bus_schema::ids::StreamIndex;
 use bus_schema::runtime::bus::Bus;
+use bus_schema::sabotage::{Safeguard, off};
 use bus_schema::streams::LogStream;
 use time::OffsetDateTime;
 
@@ -28,6 +29,7 @@ pub(super) async fn trim(
     let log = jetstream.get_stream(&name).await.map_err(RoleError::new)?;
     let state = &log.cached_info().state;
     let start_time = OffsetDateTime::now_utc() - age;
+    let floor = if off(Safeguard::Floor) { u64::MAX } else { floor };
     if state.messages == 0 || state.first_sequence > floor || state.first_timestamp >= start_time {
         return Ok(None);
     }
