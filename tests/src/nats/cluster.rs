@@ -5,13 +5,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
 
 use super::{Mode, NatsServer, everything, quoted};
+use crate::eventually::{Seen, eventually};
 use crate::stack::Wiring;
 use crate::{Context as _, Outcome, locate};
 
 /// Nodes of a cluster.
 pub const NODES: usize = 3;
+/// A new cluster is one by then.
+const WHOLE_WITHIN: Duration = Duration::from_secs(30);
 /// Where nobody listens.
 const NOWHERE: &str = "127.0.0.1:1";
 
@@ -67,7 +73,28 @@ impl Cluster {
         for node in &mut nodes {
             node.ready().await?;
         }
-        Ok(Self { nodes, credentials: everything::credentials(secrets)? })
+        let cluster = Self { nodes, credentials: everything::credentials(secrets)? };
+        cluster.whole().await?;
+        Ok(cluster)
+    }
+
+    /// Waits until the leader of them all has heard of the others: before that no stream can be kept
+    /// on all three.
+    async fn whole(&self) -> Outcome {
+        eventually("three nodes are one", WHOLE_WITHIN, async || {
+            for node in &self.nodes {
+                let seen = node.monitor("jsz").await?;
+                let replicas = seen.pointer("/meta_cluster/replicas").and_then(Value::as_array);
+                let well =
+                    |replica: &&Value| replica["current"] == true && replica["offline"] != true;
+                let count = replicas.map_or(0, |all| all.iter().filter(well).count());
+                if count == NODES - 1 {
+                    return Ok(Seen::Done(()));
+                }
+            }
+            Ok(Seen::not_yet("no leader that sees two others"))
+        })
+        .await
     }
 
     /// A connection that may do everything, to whichever node answers, past all that is between the
@@ -75,7 +102,7 @@ impl Cluster {
     pub async fn connect(&self) -> Outcome<async_nats::Client> {
         let urls: Vec<String> = self.nodes.iter().map(NatsServer::url).collect();
         let options = async_nats::ConnectOptions::with_credentials(&self.credentials)?;
-        options.connect(urls.join(",")).await.during("connecting to the cluster")
+        options.connect(urls).await.during("connecting to the cluster")
     }
 }
 
