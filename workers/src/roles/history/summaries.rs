@@ -31,11 +31,11 @@ pub(super) async fn handle(
     let wanted: Vec<_> = request.places.iter().copied().zip(conversations?).collect();
     view.fresh(request.fresh).await?;
     if view.is_store_away() {
-        return Ok(without_store(view, &request));
+        return Ok(without_store(view, &request).await);
     }
     let reply = with_store(view, &request, &wanted).await;
     if view.went_away(&reply) {
-        return Ok(without_store(view, &request));
+        return Ok(without_store(view, &request).await);
     }
     reply
 }
@@ -81,7 +81,10 @@ async fn with_store(
 /// waiting: nothing of what came is passed over, and markers and counts are those last known here,
 /// with what came since. Where it is not known which entry is the last, it is given as late as it
 /// can be; who asks for what is below gets `unavailable` for that conversation alone.
-fn without_store(view: &View, request: &SummariesRequest) -> SummariesReply {
+async fn without_store(view: &View, request: &SummariesRequest) -> SummariesReply {
+    let places: Vec<_> = request.places.iter().map(|of| of.place).collect();
+    // What memory alone can judge is judged; what it cannot is not counted.
+    let _ = view.judged(&places, |_| ()).await;
     view.peek(|tail| {
         let through = tail.read();
         let summaries = request.places.iter().map(|of| {
