@@ -1,5 +1,6 @@
 //! The pure parts of building a view.
 
+use bus_schema::ids::EntryId;
 use bus_schema::subjects::DmSubject;
 use bus_schema::text::ChannelName;
 
