@@ -70,8 +70,9 @@ pub(crate) type Revocations = BTreeMap<String, u64>;
 const ANSWER_WITHIN_NS: u64 = 60_000_000_000;
 /// Subscriptions a bot may have on one connection.
 const BOT_SUBSCRIPTIONS: u64 = 64;
-/// The longest message a bot may send: a client's longest frame.
-const BOT_PAYLOAD: usize = bus_schema::limits::FRAME_BYTES;
+/// The longest message a bot may send without being cut off: twice what is taken, so that who sends
+/// a little too much is told so.
+const BOT_PAYLOAD: usize = 2 * bus_schema::limits::BODY_BYTES;
 /// Connections of all bots together. Fewer than the server takes, so that bots alone never keep an
 /// edge or a worker out.
 const BOT_CONNECTIONS: u64 = 4_096;
