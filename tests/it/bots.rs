@@ -3,3 +3,4 @@
 mod management;
 mod survival;
 mod talk;
+mod webhooks;

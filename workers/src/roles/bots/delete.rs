@@ -32,6 +32,7 @@ pub(super) async fn delete(
 ) -> Result<Empty, Failure> {
     let bot = bots.owned(request.id, context.caller()?.user).await?.id();
     bots.revoke(bot)?;
+    bots.webhooks.delete_of(bot).await?;
     // From here on nobody finds it by name: it is not added again once it has left.
     bots.users.set_disabled(bot, true).await?;
     leave(&bots, &context, bot).await?;

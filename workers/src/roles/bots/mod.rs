@@ -1,4 +1,4 @@
-//! The bots role: bots, who owns them, and their credentials.
+//! The bots role: bots, who owns them, their credentials, and webhooks that write as them.
 //!
 //! Invariants: a bot's consumer is there before anybody can have its credentials. Deleting goes from
 //! what harms most to what is left: credentials, memberships (each an entry of the log), events that
@@ -12,6 +12,7 @@ mod credentials;
 mod delete;
 mod list;
 mod settings;
+mod webhooks;
 mod which;
 
 use std::sync::Arc;
@@ -28,11 +29,13 @@ pub use self::settings::BotsSettings;
 use super::{RoleError, serve, with};
 use crate::store::Stores;
 use crate::store::users::{Account, UserStore};
+use crate::store::webhooks::WebhookStore;
 
 /// What every operation of the role works with.
 struct Bots {
     bus: Bus,
     users: Arc<dyn UserStore>,
+    webhooks: Arc<dyn WebhookStore>,
     settings: BotsSettings,
 }
 
@@ -51,7 +54,12 @@ pub async fn run(
     settings: &BotsSettings,
     shutdown: Shutdown,
 ) -> Result<(), RoleError> {
-    let bots = Arc::new(Bots { bus: bus.clone(), users: stores.users, settings: settings.clone() });
+    let bots = Arc::new(Bots {
+        bus: bus.clone(),
+        users: stores.users,
+        webhooks: stores.webhooks,
+        settings: settings.clone(),
+    });
     let mut host = Host::new(&bus, Service::Bots, settings.service).await?;
     host.operation::<ops::CreateBot, _, _>(None, with(&bots, create::create)).await?;
     host.operation::<ops::ListBots, _, _>(None, with(&bots, list::list)).await?;
@@ -59,5 +67,9 @@ pub async fn run(
     host.operation::<ops::Credentials, _, _>(None, with(&bots, credentials::credentials)).await?;
     host.operation::<ops::RenewCredentials, _, _>(None, with(&bots, credentials::renew)).await?;
     host.operation::<ops::WhichBots, _, _>(None, with(&bots, which::which)).await?;
+    host.operation::<ops::CreateWebhook, _, _>(None, with(&bots, webhooks::create)).await?;
+    host.operation::<ops::ListWebhooks, _, _>(None, with(&bots, webhooks::list)).await?;
+    host.operation::<ops::DeleteWebhook, _, _>(None, with(&bots, webhooks::delete)).await?;
+    host.operation::<ops::CheckWebhook, _, _>(None, with(&bots, webhooks::check)).await?;
     serve(host, &shutdown).await
 }
