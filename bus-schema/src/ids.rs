@@ -103,6 +103,10 @@ id!(
     SessionId
 );
 id!(
+    /// An incoming webhook.
+    WebhookId
+);
+id!(
     /// An entry's place in the log; see [`EntryId::new`].
     EntryId
 );
