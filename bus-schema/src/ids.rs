@@ -108,6 +108,10 @@ id!(
     SessionId
 );
 id!(
+    /// An incoming webhook.
+    WebhookId
+);
+id!(
     /// An entry's place in the log; see [`EntryId::new`].
     EntryId
 );

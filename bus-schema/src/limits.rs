@@ -48,6 +48,8 @@ pub const MEMBERS_LISTED: usize = 1_000;
 pub const SESSIONS_PER_USER: usize = 50;
 /// Sockets of a user over all sessions, on one edge.
 pub const SOCKETS_PER_USER: usize = 100;
+/// Incoming webhooks of one channel.
+pub const WEBHOOKS_PER_CHANNEL: usize = 10;
 /// Bots of one owner.
 pub const BOTS_PER_OWNER: usize = 20;
 

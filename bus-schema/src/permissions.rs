@@ -146,31 +146,8 @@ impl BusUser {
                 all.push(format!("$JS.API.STREAM.INFO.{DEAD}"));
                 all.extend(leases());
             }
-            Self::Bots => {
-                add(&[subjects::PROFILES, "svc.channels.>", "svc.auth.keys"]);
-                all.push(format!("$JS.API.CONSUMER.CREATE.{BOTS}.>"));
-                all.push(format!("$JS.API.CONSUMER.DELETE.{BOTS}.*"));
-                all.push(format!("$JS.API.STREAM.INFO.{BOTS}"));
-                all.push(format!("$JS.API.STREAM.PURGE.{BOTS}"));
-            }
-            Self::Ingress => add(&[
-                "log.*.c.*",
-                "log.*.d.>",
-                // Nudges: an entry that is there already is not sent on again.
-                "ev.eph.*.c.*",
-                "ev.eph.*.d.>",
-                "svc.channels.>",
-                "svc.profiles.>",
-                "svc.history.>",
-                "svc.bots.>",
-                "$JS.API.INFO",
-                "$JS.API.STREAM.INFO.*",
-            ]),
-            Self::Delivery => {
-                add(&READ_LOG);
-                add(&["$JS.FC.*.>", subjects::BOT_EVENTS, subjects::DELIVERED, "svc.bots.>"]);
-                all.push(format!("$JS.API.STREAM.MSG.GET.{BOTS}"));
-                all.extend(leases());
+            Self::Bots | Self::Ingress | Self::Delivery => {
+                all.extend(self.publish_for_bots(&READ_LOG));
             }
             Self::Setup => add(&[
                 "$JS.API.INFO",
@@ -189,6 +166,43 @@ impl BusUser {
             ]),
         }
         all
+    }
+
+    /// [`BusUser::publish`] of the roles that serve bots.
+    fn publish_for_bots(self, read_log: &[&str]) -> Vec<String> {
+        let own = |subjects: &[&str]| subjects.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        match self {
+            Self::Bots => {
+                let mut all = own(&[subjects::PROFILES, "svc.channels.>", "svc.auth.keys"]);
+                all.push(format!("$JS.API.CONSUMER.CREATE.{BOTS}.>"));
+                all.push(format!("$JS.API.CONSUMER.DELETE.{BOTS}.*"));
+                all.push(format!("$JS.API.STREAM.INFO.{BOTS}"));
+                all.push(format!("$JS.API.STREAM.PURGE.{BOTS}"));
+                all
+            }
+            Self::Ingress => own(&[
+                "log.*.c.*",
+                "log.*.d.>",
+                // Nudges: an entry that is there already is not sent on again.
+                "ev.eph.*.c.*",
+                "ev.eph.*.d.>",
+                "svc.channels.>",
+                "svc.profiles.>",
+                "svc.history.>",
+                "svc.bots.>",
+                "$JS.API.INFO",
+                "$JS.API.STREAM.INFO.*",
+            ]),
+            Self::Delivery => {
+                let mut all = own(read_log);
+                let said = ["$JS.FC.*.>", subjects::BOT_EVENTS, subjects::DELIVERED, "svc.bots.>"];
+                all.extend(own(&said));
+                all.push(format!("$JS.API.STREAM.MSG.GET.{BOTS}"));
+                all.extend(leases());
+                all
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Subjects it may not publish to although [`BusUser::publish`] covers them.

@@ -87,7 +87,8 @@ class Dev(unittest.TestCase):
         self.assertEqual([e["url"] for e in state["edges"]],
                          [f"http://127.0.0.1:{self.port + i}" for i in range(3)])
         self.assertEqual([w["roles"] for w in state["workers"]],
-                         [["setup", "auth", "profiles", "channels"], ["history", "persister"]])
+                         [["setup", "auth", "profiles", "channels", "bots", "ingress"],
+                          ["history", "persister", "delivery"]])
         self.assertEqual(len(state["admin"]), 5)
         self.assertIn(f"open      http://127.0.0.1:{self.port}", self.said.read_text())
         logs = self.data / "logs"

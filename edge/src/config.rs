@@ -40,6 +40,10 @@ pub struct EdgeSettings {
     pub http_per_s: u32,
     /// HTTP requests of one address at once.
     pub http_burst: u32,
+    /// Messages a second through one webhook, sustained.
+    pub webhook_per_s: u32,
+    /// Messages through one webhook at once.
+    pub webhook_burst: u32,
     /// SENDs a second of one socket, sustained.
     pub send_per_s: u32,
     /// SENDs of one socket at once.
@@ -87,6 +91,8 @@ impl Default for EdgeSettings {
             limits_per_address: true,
             http_per_s: 50,
             http_burst: 200,
+            webhook_per_s: 2,
+            webhook_burst: 30,
             send_per_s: 20,
             send_burst: 100,
             max_connections: 20_000,

@@ -21,6 +21,7 @@ use crate::directory::Directory;
 use crate::follow::digest::Heard;
 use crate::follow::fallback::Fallback;
 use crate::follow::fetch::{self, Fetched};
+use crate::http::webhooks::WebhookRates;
 use crate::hub::Hub;
 use crate::sessions::Sessions;
 
@@ -42,6 +43,8 @@ pub struct Edge {
     pub sessions: Sessions,
     /// What is followed here.
     pub hub: Hub,
+    /// How often webhooks may write.
+    pub(crate) webhooks: WebhookRates,
     /// Asks this edge to stop.
     pub shutdown: Shutdown,
     pub(crate) fetches: Fetches,
@@ -62,6 +65,7 @@ impl Edge {
             directory: Directory::new(&settings.url()),
             sessions: Sessions::default(),
             hub: Hub::default(),
+            webhooks: WebhookRates::new(&settings),
             fetches: Fetches::default(),
             fallback: Fallback::start(&bus, layout, &shutdown),
             identifying: Semaphore::new(settings.identify_concurrency.max(1)),

@@ -4,3 +4,4 @@ mod credentials;
 mod management;
 mod survival;
 mod talk;
+mod webhooks;

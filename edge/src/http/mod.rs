@@ -27,6 +27,7 @@ mod route;
 mod sessions;
 mod trace;
 mod users;
+pub(crate) mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +63,7 @@ pub(crate) fn table() -> Vec<Route> {
         entries::routes(),
         read::routes(),
         bots::routes(),
+        webhooks::routes(),
         edges::routes(),
         gateway::routes(),
         platform::routes(),

@@ -15,11 +15,10 @@ use crate::identity::directory::{self, IdentityError, Signer};
 
 /// What to do about secrets.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = false)]
 pub struct SecretsCommand {
     /// Where they are kept (bus.secrets)
-    #[arg(long, global = true, value_name = "DIR", default_value = "")]
-    dir: PathBuf,
+    #[arg(long, global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
     #[command(subcommand)]
     change: Option<Change>,
 }
@@ -45,10 +44,10 @@ pub(super) fn execute(
     command: &SecretsCommand,
     out: &mut (dyn Write + Send),
 ) -> Result<(), CommandError> {
-    let (dir, now) = (&command.dir, Timestamp::now());
-    if dir.as_os_str().is_empty() {
+    let now = Timestamp::now();
+    let Some(dir) = &command.dir else {
         return Err(CommandError::Refused("say where they are kept, with --dir".to_owned()));
-    }
+    };
     match &command.change {
         None => directory::make(dir, now)?,
         Some(Change::Rotate { key }) => {

@@ -12,6 +12,7 @@
 //!
 //! Leaves out who may ask for that.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +78,8 @@ pub(crate) struct Authority {
     system: Client,
     /// What this worker revoked lately. Locked while it changes claims.
     lately: Mutex<Vec<(String, u64, Instant)>>,
+    /// When the version of each account was issued that this worker saw last.
+    seen: parking_lot::Mutex<BTreeMap<Account, u64>>,
 }
 
 impl Authority {
@@ -90,6 +93,7 @@ impl Authority {
             valid_s: u64::from(credentials_days.max(1)) * 86_400,
             system: connect_system(settings).await?,
             lately: Mutex::default(),
+            seen: parking_lot::Mutex::default(),
         }))
     }
 
@@ -160,6 +164,10 @@ impl Authority {
                     "telling the servers of a changed account"
                 );
                 self.push(&keys, account, &revoked).await?;
+            } else if self.seen.lock().insert(account, now.iat) != Some(now.iat) {
+                // What a server finds in its directory it may not have read yet: `secrets` writes
+                // there too. Telling it what it knows changes nothing.
+                self.tell(self.lookup_token(account).await?).await?;
             }
         }
         Ok(())
@@ -180,9 +188,13 @@ impl Authority {
 
     /// What the servers say of an account.
     async fn lookup(&self, account: Account) -> Result<Claims, AuthorityError> {
+        Ok(Claims::verify(&self.lookup_token(account).await?)?)
+    }
+
+    async fn lookup_token(&self, account: Account) -> Result<String, AuthorityError> {
         let keys = self.keys().await?;
         let subject = bus_schema::permissions::claims_lookup(keys.ids.of(account));
-        Ok(Claims::verify(&self.ask(subject, String::new()).await?)?)
+        self.ask(subject, String::new()).await
     }
 
     /// Tells the servers what an account says from now on.
@@ -196,8 +208,12 @@ impl Authority {
         let Some(next) = keys.next(account, Some(&now), revoked, Timestamp::now()) else {
             return Ok(());
         };
+        self.tell(keys.sign_account(next)?).await
+    }
+
+    async fn tell(&self, token: String) -> Result<(), AuthorityError> {
         let subject = bus_schema::permissions::CLAIMS_UPDATE.to_owned();
-        let said = self.ask(subject, keys.sign_account(next)?).await?;
+        let said = self.ask(subject, token).await?;
         let answer: Answer = serde_json::from_str(&said)
             .map_err(|error| AuthorityError::Refused(error.to_string()))?;
         answer.error.map_or(Ok(()), |error| Err(AuthorityError::Refused(error.description)))

@@ -6,7 +6,6 @@
 //! Leaves out times and signatures.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bus_schema::permissions::{
     BOT_PUBLISHES, BOT_SUBSCRIBES, BOTS_ASK, BusUser, SYSTEM_PUBLISHES, SYSTEM_SUBSCRIBES,
@@ -67,12 +66,13 @@ impl Ids {
 /// Until when which users' tokens are refused: those issued up to that second.
 pub(crate) type Revocations = BTreeMap<String, u64>;
 
-/// How long whoever was asked may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_mins(1);
+/// How long whoever was asked may take to answer, in nanoseconds: a minute.
+const ANSWER_WITHIN_NS: u64 = 60_000_000_000;
 /// Subscriptions a bot may have on one connection.
 const BOT_SUBSCRIPTIONS: u64 = 64;
-/// The longest message a bot may send: a client's longest frame.
-const BOT_PAYLOAD: usize = bus_schema::limits::FRAME_BYTES;
+/// The longest message a bot may send without being cut off: twice what is taken, so that who sends
+/// a little too much is told so.
+const BOT_PAYLOAD: usize = 2 * bus_schema::limits::BODY_BYTES;
 /// Connections of all bots together. Fewer than the server takes, so that bots alone never keep an
 /// edge or a worker out.
 const BOT_CONNECTIONS: u64 = 4_096;
@@ -164,7 +164,7 @@ fn bots_scope(key: &str) -> Value {
 pub(crate) fn bus_user(user: BusUser, ids: &Ids) -> Value {
     let mut said = user_of(&ids.bus, &user.publish(), &user.deny(), &user.subscribe());
     if user.answers() {
-        said["resp"] = json!({ "max": 1, "ttl": ANSWER_WITHIN.as_nanos() as u64 });
+        said["resp"] = json!({ "max": 1, "ttl": ANSWER_WITHIN_NS });
     }
     said
 }

@@ -55,7 +55,7 @@ impl IdentityError {
 
 /// Whose signing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Signer {
+pub(crate) enum Signer {
     /// That of accounts. Servers must be restarted to hear of it
     Operator,
     /// That of the system account's user

@@ -16,6 +16,7 @@ pub mod sessions;
 pub mod settings;
 pub(crate) mod transfer;
 pub mod users;
+pub mod webhooks;
 
 use std::error::Error;
 use std::fmt;
@@ -96,6 +97,7 @@ pub struct Stores {
     pub(crate) sessions: Arc<dyn sessions::SessionStore>,
     pub(crate) keys: Arc<dyn keys::KeyStore>,
     pub(crate) invites: Arc<dyn invites::InviteStore>,
+    pub(crate) webhooks: Arc<dyn webhooks::WebhookStore>,
     pub(crate) channels: Arc<dyn channels::ChannelStore>,
     pub(crate) history: Arc<dyn history::HistoryStore>,
     pub(crate) profiles: Arc<dyn profiles::ProfileCaches>,
@@ -151,7 +153,8 @@ impl Stores {
             users: Arc::new(embedded::users::Users(people.clone())),
             sessions: Arc::new(embedded::sessions::Sessions(people.clone())),
             keys: Arc::new(embedded::keys::Keys(people.clone())),
-            invites: Arc::new(embedded::invites::Invites(people)),
+            invites: Arc::new(embedded::invites::Invites(people.clone())),
+            webhooks: Arc::new(embedded::webhooks::Webhooks(people)),
             channels: Arc::new(embedded::channels::EmbeddedChannels::open(directory)?),
             history: Arc::new(embedded::history::SqliteHistory::open(
                 &directory.join(embedded::history::FILE),

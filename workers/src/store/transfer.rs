@@ -33,6 +33,8 @@ pub(crate) enum Table {
     Accounts,
     /// Invitations, also those that are used up.
     Invites,
+    /// Incoming webhooks.
+    Webhooks,
     /// Sessions with their tokens and rotations, also those that have ended.
     Sessions,
     /// Channels with members and outbox, also deleted ones.
@@ -58,10 +60,11 @@ pub(crate) enum Table {
 impl Table {
     /// All, in the order in which they are copied: floors last, since they say that what is below
     /// them is there.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Keys,
         Self::Accounts,
         Self::Invites,
+        Self::Webhooks,
         Self::Sessions,
         Self::Channels,
         Self::Dms,
@@ -80,6 +83,7 @@ impl Table {
             Self::Keys => "keys",
             Self::Accounts => "accounts",
             Self::Invites => "invites",
+            Self::Webhooks => "webhooks",
             Self::Sessions => "sessions",
             Self::Channels => "channels",
             Self::Dms => "dms",

@@ -35,21 +35,21 @@ pub enum BatchError {
     Unknown,
 }
 
-fn refused(why: impl ToString) -> BatchError {
+fn refused(why: &impl ToString) -> BatchError {
     BatchError::Refused(why.to_string())
 }
 
 /// Has a batch stored; the stream sequence of its last member. One of a single message is none.
 pub async fn commit(bus: &Bus, mut batch: Vec<Member>) -> Result<u64, BatchError> {
     let members = batch.len();
-    let mut last = batch.pop().ok_or_else(|| refused("nothing to store"))?;
+    let mut last = batch.pop().ok_or_else(|| refused(&"nothing to store"))?;
     if members > 1 {
         let id = Alphanumeric.sample_string(&mut rand::rng(), 22);
         for (place, Member { subject, mut headers, payload }) in (1..).zip(batch) {
             headers.insert("Nats-Batch-Id", &*id);
             headers.insert("Nats-Batch-Sequence", place.to_string());
             let sent = bus.client().publish_with_headers(subject, headers, payload).await;
-            sent.map_err(refused)?;
+            sent.map_err(|error| refused(&error))?;
         }
         last.headers.insert("Nats-Batch-Id", &*id);
         last.headers.insert("Nats-Batch-Sequence", members.to_string());
@@ -60,13 +60,13 @@ pub async fn commit(bus: &Bus, mut batch: Vec<Member>) -> Result<u64, BatchError
     let answered = bus.client().send_request(subject, request).await;
     let answered: Message = answered.map_err(|error| match error.kind() {
         // The stream has not seen the end, and keeps nothing without it.
-        RequestErrorKind::NoResponders => refused("nobody listens"),
+        RequestErrorKind::NoResponders => refused(&"nobody listens"),
         _ => BatchError::Unknown,
     })?;
     match serde_json::from_slice::<Ack>(&answered.payload) {
         Ok(Ack { error: None, seq: Some(seq), count }) if count.unwrap_or(1) == members => Ok(seq),
         // An error, such as a member that the stream has already, refuses all of it.
-        Ok(Ack { error: Some(error), .. }) => Err(refused(error)),
+        Ok(Ack { error: Some(error), .. }) => Err(refused(&error)),
         _ => Err(BatchError::Unknown),
     }
 }

@@ -35,6 +35,7 @@ pub(super) async fn delete(
     // it has left.
     bots.users.set_disabled(bot, true).await?;
     bots.revoke(bot).await?;
+    bots.webhooks.delete_of(bot).await?;
     leave(&bots, &context, bot).await?;
     bots.end_consumer(bot).await?;
     retire(&bots, bot).await?;

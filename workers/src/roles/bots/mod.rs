@@ -1,4 +1,4 @@
-//! The bots role: bots, who owns them, and their credentials.
+//! The bots role: bots, who owns them, their credentials, and webhooks that write as them.
 //!
 //! Invariants: a bot's consumer is there before anybody can have its credentials. Deleting goes from
 //! what harms most to what is left: credentials, memberships (each an entry of the log), events that
@@ -12,6 +12,7 @@ mod credentials;
 mod delete;
 mod list;
 mod settings;
+mod webhooks;
 mod which;
 
 use std::sync::Arc;
@@ -29,12 +30,14 @@ use super::{RoleError, serve, with};
 use crate::identity::authority::Authority;
 use crate::store::Stores;
 use crate::store::users::{Account, UserStore};
+use crate::store::webhooks::WebhookStore;
 
 /// What every operation of the role works with.
 struct Bots {
     bus: Bus,
     users: Arc<dyn UserStore>,
     authority: Arc<Authority>,
+    webhooks: Arc<dyn WebhookStore>,
     settings: BotsSettings,
 }
 
@@ -55,9 +58,9 @@ pub async fn run(
 ) -> Result<(), RoleError> {
     let authority = Authority::connect(bus.settings(), settings.credentials_days).await?;
     let keeping = tokio::spawn(Arc::clone(&authority).keep(shutdown.clone()));
-    let (users, settings) = (stores.users, settings.clone());
+    let (users, webhooks, settings) = (stores.users, stores.webhooks, settings.clone());
     let service = settings.service;
-    let bots = Arc::new(Bots { bus: bus.clone(), users, authority, settings });
+    let bots = Arc::new(Bots { bus: bus.clone(), users, webhooks, authority, settings });
     let mut host = Host::new(&bus, Service::Bots, service).await?;
     host.operation::<ops::CreateBot, _, _>(None, with(&bots, create::create)).await?;
     host.operation::<ops::ListBots, _, _>(None, with(&bots, list::list)).await?;
@@ -66,6 +69,10 @@ pub async fn run(
     host.operation::<ops::RevokeCredentials, _, _>(None, with(&bots, credentials::revoke)).await?;
     host.operation::<ops::RenewCredentials, _, _>(None, with(&bots, credentials::renew)).await?;
     host.operation::<ops::WhichBots, _, _>(None, with(&bots, which::which)).await?;
+    host.operation::<ops::CreateWebhook, _, _>(None, with(&bots, webhooks::create)).await?;
+    host.operation::<ops::ListWebhooks, _, _>(None, with(&bots, webhooks::list)).await?;
+    host.operation::<ops::DeleteWebhook, _, _>(None, with(&bots, webhooks::delete)).await?;
+    host.operation::<ops::CheckWebhook, _, _>(None, with(&bots, webhooks::check)).await?;
     let served = serve(host, &shutdown).await;
     keeping.abort();
     served

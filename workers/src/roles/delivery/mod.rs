@@ -14,9 +14,11 @@
 //! Leaves out making consumers (the bots role) and what bots ask for (the ingress role).
 
 mod backlog;
+mod copy;
 mod position;
 mod who;
 mod work;
+mod write;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,6 +15,7 @@ pub mod redis;
 pub(crate) mod sessions;
 pub(crate) mod transfer;
 pub(crate) mod users;
+pub(crate) mod webhooks;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub(crate) fn open(settings: &StoreSettings) -> Result<Stores, StoreError> {
         sessions: Arc::new(sessions::Sessions(mongo.clone())),
         keys: Arc::new(keys::Keys(mongo.clone())),
         invites: Arc::new(invites::Invites(mongo.clone())),
+        webhooks: Arc::new(webhooks::Webhooks(mongo.clone())),
         channels: Arc::new(channels::Channels(mongo)),
         history: Arc::new(history::open(&settings.cassandra)),
         profiles: Arc::new(profiles::InRedis::new(&settings.redis)?),

@@ -70,7 +70,7 @@ impl Transfer for ClusterTransfer {
     ) -> Result<Page, StoreError> {
         let (mongo, from) = (&self.mongo, from.as_ref());
         match table {
-            Table::Keys | Table::Accounts | Table::Invites => {
+            Table::Keys | Table::Accounts | Table::Invites | Table::Webhooks => {
                 people::export(mongo, table, from, rows).await
             }
             Table::Sessions => sessions::transfer::export(mongo, from, rows).await,
@@ -83,7 +83,7 @@ impl Transfer for ClusterTransfer {
 
     async fn import(&self, table: Table, records: Arc<[Record]>) -> Result<(), StoreError> {
         match table {
-            Table::Keys | Table::Accounts | Table::Invites => {
+            Table::Keys | Table::Accounts | Table::Invites | Table::Webhooks => {
                 people::import(&self.mongo, table, &records).await
             }
             Table::Sessions => sessions::transfer::import(&self.mongo, &records).await,

@@ -8,3 +8,4 @@ pub(crate) mod profiles;
 pub(crate) mod sessions;
 pub(crate) mod transfer;
 pub(crate) mod users;
+pub(crate) mod webhooks;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use bus_schema::events::User;
-use bus_schema::ids::{ConversationId, EntryId, SessionId, StreamIndex, UserId};
+use bus_schema::ids::{ConversationId, EntryId, SessionId, StreamIndex, UserId, WebhookId};
 use bus_schema::subjects::DmSubject;
 use bus_schema::text::{ChannelName, DisplayName, Nonce, Username};
 use bus_schema::timestamp::Timestamp;
@@ -20,6 +20,7 @@ use crate::store::keys::{KeyRecord, Purpose};
 use crate::store::sessions::{Rotation, SessionRecord};
 use crate::store::transfer::{Record, Table, Transfer};
 use crate::store::users::{Account, ProfileChange};
+use crate::store::webhooks::WebhookRecord;
 
 /// Something that happens on a platform. Numbers are small; [`id`] makes ids of them.
 #[derive(Debug, Clone)]
@@ -29,6 +30,7 @@ enum Deed {
     Disable(u8),
     Invite(u8, u32),
     Take(u8),
+    Hook(u8, u8),
     SignIn(u8, u8),
     Rotate(u8, u8, bool),
     SignOut(u8, u8),
@@ -74,6 +76,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => n().prop_map(Deed::Disable),
         1 => (n(), 0u32..3).prop_map(|(a, b)| Deed::Invite(a, b)),
         1 => n().prop_map(Deed::Take),
+        1 => (n(), n()).prop_map(|(a, b)| Deed::Hook(a, b)),
         3 => (n(), n()).prop_map(|(a, b)| Deed::SignIn(a, b)),
         4 => (n(), 0u8..4, any::<bool>()).prop_map(|(a, b, c)| Deed::Rotate(a, b, c)),
         1 => (n(), n()).prop_map(|(a, b)| Deed::SignOut(a, b)),
@@ -105,6 +108,8 @@ impl Content {
             Deed::Disable(3),
             Deed::Invite(0, 2),
             Deed::Take(0),
+            Deed::Hook(0, 3),
+            Deed::Hook(5, 3),
             Deed::Invite(1, 0),
             Deed::SignIn(0, 0),
             Deed::Rotate(0, 0, true),
@@ -205,6 +210,16 @@ async fn people(stores: &Stores, deed: &Deed, n: usize) {
         }
         Deed::Take(which) => {
             stores.invites.take([which; 32]).await.unwrap();
+        }
+        Deed::Hook(which, who) => {
+            let webhook = WebhookRecord {
+                id: WebhookId(id(which)),
+                hash: [which; 32],
+                channel: ConversationId(id(which / 2)),
+                bot: UserId(id(who)),
+                created_at: at(n),
+            };
+            stores.webhooks.create(webhook, 1).await.unwrap();
         }
         Deed::SignIn(which, who) => {
             let (id, user) = (SessionId(id(which)), UserId(id(who)));

@@ -13,6 +13,7 @@ pub(crate) mod profiles;
 pub(crate) mod sessions;
 pub(crate) mod transfer;
 pub(crate) mod users;
+pub(crate) mod webhooks;
 
 use std::path::Path;
 

@@ -56,6 +56,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
     "
     ALTER TABLE users ADD COLUMN owner INTEGER;
     CREATE INDEX bots_of ON users (owner, id) WHERE owner IS NOT NULL;
+    CREATE TABLE webhooks (
+        id INTEGER PRIMARY KEY,
+        hash BLOB NOT NULL,
+        channel INTEGER NOT NULL,
+        bot INTEGER NOT NULL,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX webhooks_of_channel ON webhooks (channel);
+    CREATE INDEX webhooks_of_bot ON webhooks (bot);
 ",
 ];
 

@@ -58,7 +58,9 @@ impl EmbeddedTransfer {
 
     const fn file(&self, table: Table) -> &Arc<Mutex<Connection>> {
         match table {
-            Table::Keys | Table::Accounts | Table::Invites | Table::Sessions => &self.people,
+            Table::Keys | Table::Accounts | Table::Invites | Table::Webhooks | Table::Sessions => {
+                &self.people
+            }
             Table::Channels | Table::Dms | Table::Nonces => &self.channels,
             Table::Entries
             | Table::Messages
@@ -83,9 +85,11 @@ impl Transfer for EmbeddedTransfer {
             let c = &*file.lock();
             let from = from.as_ref();
             match table {
-                Table::Keys | Table::Accounts | Table::Invites | Table::Sessions => {
-                    people::export(c, table, from, rows)
-                }
+                Table::Keys
+                | Table::Accounts
+                | Table::Invites
+                | Table::Webhooks
+                | Table::Sessions => people::export(c, table, from, rows),
                 Table::Channels | Table::Dms | Table::Nonces => {
                     channels::transfer::export(c, table, from, rows)
                 }
@@ -101,7 +105,11 @@ impl Transfer for EmbeddedTransfer {
             let mut c = file.lock();
             let tx = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
             match table {
-                Table::Keys | Table::Accounts | Table::Invites | Table::Sessions => {
+                Table::Keys
+                | Table::Accounts
+                | Table::Invites
+                | Table::Webhooks
+                | Table::Sessions => {
                     people::import(&tx, table, &records)?;
                 }
                 Table::Channels | Table::Dms | Table::Nonces => {

@@ -18,6 +18,7 @@ use crate::store::invites::InviteRecord;
 use crate::store::keys::{KeyRecord, Purpose};
 use crate::store::sessions::{SessionRecord, TokenHash};
 use crate::store::users::Account;
+use crate::store::webhooks::WebhookRecord;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// One record of any table.
@@ -29,6 +30,8 @@ pub(crate) enum Record {
     Account(Box<Account>),
     /// Of [`Table::Invites`](super::Table::Invites).
     Invite(InviteRecord),
+    /// Of [`Table::Webhooks`](super::Table::Webhooks).
+    Webhook(WebhookRecord),
     /// Of [`Table::Sessions`](super::Table::Sessions).
     Session(SessionCopy),
     /// Of [`Table::Channels`](super::Table::Channels).
@@ -183,6 +186,7 @@ impl Record {
             Self::Key(purpose, key) => format!("{} {}", purpose.as_str(), key.kid),
             Self::Account(account) => account.id().to_string(),
             Self::Invite(invite) => invite.name.clone(),
+            Self::Webhook(webhook) => webhook.id.to_string(),
             Self::Session(copy) => copy.session.id.to_string(),
             Self::Channel(channel) => channel.id.to_string(),
             Self::Dm(dm) => dm.place.id().to_string(),

@@ -169,6 +169,18 @@ impl UserStore for Watched {
         self.inner.create(account).await
     }
 
+    async fn create_bot(&self, account: Account, most: usize) -> Result<Created, StoreError> {
+        self.inner.create_bot(account, most).await
+    }
+
+    async fn bots_of(&self, owner: UserId) -> Result<Vec<Account>, StoreError> {
+        self.inner.bots_of(owner).await
+    }
+
+    async fn retire_bot(&self, id: UserId, name: Username) -> Result<Updated, StoreError> {
+        self.inner.retire_bot(id, name).await
+    }
+
     async fn by_id(&self, id: UserId) -> Result<Option<Account>, StoreError> {
         self.inner.by_id(id).await
     }

@@ -16,6 +16,7 @@ pub(crate) const SESSIONS: &str = "sessions";
 pub(crate) const SIGN_INS: &str = "sign_ins";
 pub(crate) const KEYS: &str = "keys";
 pub(crate) const INVITES: &str = "invites";
+pub(crate) const WEBHOOKS: &str = "webhooks";
 pub(crate) const CONVERSATIONS: &str = "conversations";
 const SCHEMA: &str = "schema";
 
@@ -99,9 +100,14 @@ fn first() -> Vec<Collection> {
     ]
 }
 
-/// Bots have owners.
+/// Bots have owners, channels have webhooks.
 fn second() -> Vec<Collection> {
-    vec![(USERS, vec![having("owner", plain("owner", doc! { "owner": 1, "_id": 1 }))])]
+    let of_channel = plain("channel", doc! { "channel": 1 });
+    let of_bot = plain("bot", doc! { "bot": 1 });
+    vec![
+        (USERS, vec![having("owner", plain("owner", doc! { "owner": 1, "_id": 1 }))]),
+        (WEBHOOKS, vec![of_channel, of_bot]),
+    ]
 }
 
 /// Whether the database has this program's version.

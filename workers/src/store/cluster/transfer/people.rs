@@ -9,6 +9,7 @@ use crate::store::cluster::invites::InviteDocument;
 use crate::store::cluster::keys::{KeyDocument, PurposeDocument};
 use crate::store::cluster::mongodb::{Mongo, corrupt, schema};
 use crate::store::cluster::users::UserDocument;
+use crate::store::cluster::webhooks::WebhookDocument;
 use crate::store::keys::{KeyRecord, Purpose};
 use crate::store::transfer::{Cursor, Page, Record, Table, misplaced};
 
@@ -32,6 +33,11 @@ pub(super) async fn export(
             let mut all = Documents::all(schema::INVITES);
             (all.key, all.index) = ("name", "name");
             page(mongo, all, from, most, name, invite).await
+        }
+        Table::Webhooks => {
+            let webhook = |stored: WebhookDocument| Ok(Record::Webhook(stored.try_into()?));
+            let all = Documents::all(schema::WEBHOOKS);
+            page(mongo, all, from, most, |webhook: &WebhookDocument| webhook.id, webhook).await
         }
         _ => Err(misplaced(table)),
     }
@@ -67,12 +73,16 @@ pub(super) async fn import(
         Table::Keys => schema::KEYS,
         Table::Accounts => schema::USERS,
         Table::Invites => schema::INVITES,
+        Table::Webhooks => schema::WEBHOOKS,
         _ => return Err(misplaced(table)),
     };
     let updates = records.iter().map(|record| match (table, record) {
         (Table::Keys, Record::Key(purpose, key)) => put_key(*purpose, key),
         (Table::Accounts, Record::Account(account)) => {
             this(&UserDocument::from(account.as_ref().clone()))
+        }
+        (Table::Webhooks, Record::Webhook(webhook)) => {
+            this(&WebhookDocument::from(webhook.clone()))
         }
         (Table::Invites, Record::Invite(invite)) => this(&InviteDocument::from(invite.clone())),
         _ => Err(misplaced(table)),

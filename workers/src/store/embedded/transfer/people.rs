@@ -6,11 +6,12 @@ use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{page, start};
 use crate::store::StoreError;
-use crate::store::embedded::{corrupt, from_sql, sessions, to_sql, users};
+use crate::store::embedded::{corrupt, from_sql, sessions, to_sql, users, webhooks};
 use crate::store::invites::InviteRecord;
 use crate::store::keys::{KeyRecord, Purpose};
 use crate::store::transfer::{Cursor, Page, Record, RotationCopy, SessionCopy, Table, misplaced};
 use crate::store::users::Account;
+use crate::store::webhooks::WebhookRecord;
 
 fn millis(at: Timestamp) -> i64 {
     to_sql(at.as_millis())
@@ -50,6 +51,14 @@ pub(super) fn export(
             let mut statement = c.prepare_cached(sql)?;
             let rows = statement.query([start(from, String::new())?])?;
             page(rows, most, |row| row.get::<_, String>(0), invite)
+        }
+        Table::Webhooks => {
+            let columns = webhooks::COLUMNS;
+            let sql = format!("SELECT {columns} FROM webhooks WHERE id >= ?1 ORDER BY id");
+            let mut statement = c.prepare_cached(&sql)?;
+            let rows = statement.query([start(from, i64::MIN)?])?;
+            let read = |row: &Row<'_>| Ok(Record::Webhook(webhooks::record(row)?));
+            page(rows, most, |row| row.get::<_, i64>("id"), read)
         }
         Table::Sessions => {
             let sql = "SELECT * FROM sessions WHERE id >= ?1 ORDER BY id";
@@ -104,6 +113,7 @@ pub(super) fn import(
             (Table::Keys, Record::Key(purpose, key)) => put_key(tx, *purpose, key)?,
             (Table::Accounts, Record::Account(account)) => put_account(tx, account)?,
             (Table::Invites, Record::Invite(invite)) => put_invite(tx, invite)?,
+            (Table::Webhooks, Record::Webhook(webhook)) => put_webhook(tx, webhook)?,
             (Table::Sessions, Record::Session(session)) => put_session(tx, session)?,
             _ => return Err(misplaced(table)),
         }
@@ -152,6 +162,23 @@ fn put_invite(tx: &Transaction<'_>, invite: &InviteRecord) -> Result<(), StoreEr
                  uses_left = excluded.uses_left, created_at = excluded.created_at";
     let values = params![invite.hash, invite.name, invite.uses_left, millis(invite.created_at)];
     tx.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}
+
+fn put_webhook(tx: &Transaction<'_>, webhook: &WebhookRecord) -> Result<(), StoreError> {
+    let sql = format!(
+        "INSERT INTO webhooks ({}) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, channel = excluded.channel,
+           bot = excluded.bot, created_at = excluded.created_at",
+        webhooks::COLUMNS
+    );
+    tx.prepare_cached(&sql)?.execute(params![
+        to_sql(webhook.id.0),
+        webhook.hash,
+        to_sql(webhook.channel.0),
+        to_sql(webhook.bot.0),
+        millis(webhook.created_at),
+    ])?;
     Ok(())
 }
 
