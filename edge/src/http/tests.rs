@@ -4,17 +4,21 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// The HTTP table of protocol.md, bots left out: frozen, because programs rely on it.
-const PROTOCOL: [&str; 30] = [
+/// The HTTP table of protocol.md, and webhooks: frozen, because programs rely on it.
+const PROTOCOL: [&str; 38] = [
+    "DELETE /v1/bots/{bot}",
     "DELETE /v1/channels/{channel}",
     "DELETE /v1/channels/{channel}/members/{user}",
+    "DELETE /v1/channels/{channel}/webhooks/{webhook}",
     "DELETE /v1/conversations/{conversation}/messages/{message}",
     "DELETE /v1/sessions/{session}",
     "GET /asyncapi.json",
     "GET /healthz",
     "GET /openapi.json",
     "GET /readyz",
+    "GET /v1/bots",
     "GET /v1/channels/{channel}",
+    "GET /v1/channels/{channel}/webhooks",
     "GET /v1/conversations",
     "GET /v1/conversations/{conversation}/entries",
     "GET /v1/conversations/{conversation}/messages",
@@ -28,13 +32,17 @@ const PROTOCOL: [&str; 30] = [
     "PATCH /v1/conversations/{conversation}/messages/{message}",
     "PATCH /v1/users/@me",
     "POST /v1/accounts",
+    "POST /v1/bots",
+    "POST /v1/bots/{bot}/credentials",
     "POST /v1/channels",
     "POST /v1/channels/{channel}/members",
+    "POST /v1/channels/{channel}/webhooks",
     "POST /v1/conversations/{conversation}/messages",
     "POST /v1/dms",
     "POST /v1/sessions",
     "POST /v1/sessions/refresh",
     "POST /v1/users/@me/password",
+    "POST /v1/webhooks/{webhook}/{secret}",
     "PUT /v1/conversations/{conversation}/read",
 ];
 
@@ -60,6 +68,8 @@ fn only_these_may_be_asked_without_a_token() {
             "/v1/accounts",
             "/v1/sessions",
             "/v1/sessions/refresh",
+            // The secret in its path is what it asks for.
+            "/v1/webhooks/{webhook}/{secret}",
             "/v1/gateway",
             "/healthz",
             "/readyz",
