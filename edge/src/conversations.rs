@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use bus_schema::error::Failure;
 use bus_schema::events::{Conversation, ConversationKind, User};
-use bus_schema::ids::{ConversationId, EntryId, StreamIndex, UserId};
+use bus_schema::ids::{ConversationId, StreamIndex, UserId};
 use bus_schema::limits::READY_MESSAGES;
 use bus_schema::ops::channels::{Listed, ListedKind, Listing};
 use bus_schema::ops::history::{
@@ -122,10 +122,7 @@ struct Wanted {
 /// `None` for a place that is no conversation, which the channels role does not list.
 fn wanted(edge: &Edge, listed: &Listed) -> Option<Wanted> {
     let place = listed.place;
-    let since = match listed.what {
-        ListedKind::Channel { since, .. } => since,
-        ListedKind::Dm { .. } => EntryId::ZERO,
-    };
+    let since = listed.since();
     let id = place.conversation()?;
     let of = SummaryOf { place, since, messages: 0 };
     Some(Wanted { id, stream: edge.layout.stream_of(place), of })

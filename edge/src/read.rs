@@ -6,6 +6,7 @@
 use bus_schema::error::Failure;
 use bus_schema::events::{Ephemeral, Read};
 use bus_schema::ids::{EntryId, UserId};
+use bus_schema::ops::channels::Listed;
 use bus_schema::ops::history::{SetRead, SetReadRequest};
 use bus_schema::runtime::call::Call;
 use bus_schema::subjects::LogSubject;
@@ -16,13 +17,15 @@ use crate::state::Edge;
 pub(crate) async fn set(
     edge: &Edge,
     user: UserId,
-    place: LogSubject,
+    listed: &Listed,
     id: EntryId,
     request_id: &str,
 ) -> Result<(), Failure> {
+    let (place, since) = (listed.place, listed.since());
     let call = Call::asserted(user).stream(edge.layout.stream_of(place)).request_id(request_id);
     let fresh = edge.fresh(place, true);
-    let reply = edge.bus.call::<SetRead>(&call, &SetReadRequest { user, place, id, fresh }).await?;
+    let request = SetReadRequest { user, place, since, id, fresh };
+    let reply = edge.bus.call::<SetRead>(&call, &request).await?;
     if reply.moved {
         let read = Read { conversation_id: reply.conversation_id, id: reply.id };
         let subject = LogSubject::User(user).ephemeral();

@@ -1,3 +1,4 @@
-//! The log itself, below edges and workers: appending in groups.
+//! The log itself, below edges and workers: appending in groups, and asking.
 
 mod append;
+mod call;

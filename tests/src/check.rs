@@ -9,3 +9,4 @@ pub mod judge;
 pub mod proxy;
 pub mod record;
 pub mod run;
+pub mod single;

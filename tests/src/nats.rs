@@ -131,6 +131,13 @@ impl NatsServer {
         self.process.ended().is_some()
     }
 
+    /// What it shows to its operators.
+    pub async fn monitor(&self, path: &str) -> Outcome<serde_json::Value> {
+        let url = format!("http://127.0.0.1:{}/{path}", self.monitor);
+        let answer = self.http.get(&url).send().await?.error_for_status()?;
+        Ok(serde_json::from_slice(&answer.bytes().await?)?)
+    }
+
     /// Waits until it serves; a node of three, until it has caught up with the others.
     pub async fn ready(&mut self) -> Outcome {
         let url = format!("http://127.0.0.1:{}/healthz", self.monitor);

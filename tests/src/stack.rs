@@ -77,10 +77,13 @@ impl Stack {
         let (members, edges) = plan.members(root, bus.nodes())?;
         let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
         let mut stack = Self { members, edges, bus, http, directory };
-        for index in 0..stack.members.len() {
-            stack.members[index].launch()?;
+        // The first has the setup role: what it makes is there before others ask for it.
+        stack.members[0].launch()?;
+        stack.ready(0).await?;
+        for member in &mut stack.members[1..] {
+            member.launch()?;
         }
-        for index in 0..stack.members.len() {
+        for index in 1..stack.members.len() {
             stack.ready(index).await?;
         }
         Ok(stack)

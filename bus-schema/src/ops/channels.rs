@@ -127,6 +127,16 @@ pub enum ListedKind {
     },
 }
 
+impl Listed {
+    /// The caller's own MEMBER_ADD; zero in a DM.
+    pub fn since(&self) -> EntryId {
+        match self.what {
+            ListedKind::Channel { since, .. } => since,
+            ListedKind::Dm { .. } => EntryId::ZERO,
+        }
+    }
+}
+
 /// The caller's conversations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {

@@ -251,10 +251,18 @@ pub struct SetReadRequest {
     pub user: UserId,
     /// Where.
     pub place: LogSubject,
+    /// Their own MEMBER_ADD, where the marker of a new member stands; zero in a DM.
+    #[serde(default = "never")]
+    pub since: EntryId,
     /// To which entry.
     pub id: EntryId,
     /// How far the worker must have read.
     pub fresh: Freshness,
+}
+
+/// As an edge of an earlier version means it, which does not say.
+const fn never() -> EntryId {
+    EntryId::ZERO
 }
 
 /// Where the marker is now.

@@ -102,9 +102,12 @@ impl Bus {
         let whole = call
             .timeout
             .unwrap_or_else(|| Duration::from_millis(self.settings().request_timeout_ms));
+        // Whether an attempt may have been carried out although nobody answered.
+        let mut perhaps = false;
         loop {
             if !self.is_connected() {
-                return Err(Failure::unavailable());
+                let asked = if perhaps { give_up::<O>(false) } else { Failure::unavailable() };
+                return Err(asked);
             }
             let left = whole.saturating_sub(started.elapsed());
             let attempt = if O::REPEAT == Repeat::Safe { left.min(ATTEMPT) } else { left };
@@ -118,10 +121,11 @@ impl Bus {
                 Err(error) => error.kind(),
             };
             let reached_nobody = error == RequestErrorKind::NoResponders;
+            perhaps |= !reached_nobody;
             let limit = if reached_nobody { whole.min(NO_RESPONDERS) } else { whole };
             let repeat = reached_nobody || O::REPEAT == Repeat::Safe;
             if !repeat || started.elapsed() >= limit {
-                return Err(give_up::<O>(reached_nobody));
+                return Err(give_up::<O>(!perhaps));
             }
             sleep(jitter(Duration::from_millis(100))).await;
         }

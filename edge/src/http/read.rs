@@ -39,7 +39,7 @@ async fn set(
     InPath(conversation): InPath<ConversationId>,
     InBody(marker): InBody<Marker>,
 ) -> Answer<Done> {
-    let place = edge.access(caller.user, conversation, caller.request_id()).await?.place;
-    read::set(&edge, caller.user, place, marker.id, caller.request_id()).await?;
+    let listed = edge.access(caller.user, conversation, caller.request_id()).await?;
+    read::set(&edge, caller.user, &listed, marker.id, caller.request_id()).await?;
     Ok(Done)
 }

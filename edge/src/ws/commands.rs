@@ -133,7 +133,7 @@ impl Worker {
             ClientFrame::Read(id, entry) => {
                 let marked = async {
                     let listed = self.edge.may_send(self.user, id, request_id).await?;
-                    read::set(&self.edge, self.user, listed.place, entry, request_id).await
+                    read::set(&self.edge, self.user, &listed, entry, request_id).await
                 };
                 (op::READ, id, marked.await)
             }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::drive::town::Town;
 use super::drive::{Drive, Traffic, rest};
@@ -21,6 +22,7 @@ use super::faults::{Heal, Kind, Orders, World};
 use super::judge::{Judgement, judge};
 use super::proxy::Network;
 use super::record::{Fault, Record, Recorder, What};
+use super::single::{self, Costs};
 use crate::stack::{Plan, Stack, Wiring as _};
 use crate::stores::Stores;
 use crate::{Context as _, Outcome};
@@ -86,6 +88,9 @@ pub struct Options {
     /// A setting of edges and workers, as SECTION__KEY=VALUE.
     #[arg(long, value_name = "SETTING", value_parser = setting)]
     pub set: Vec<(String, String, String)>,
+    /// Each fault by itself, and a table of what it cost.
+    #[arg(long)]
+    pub single_faults: bool,
 }
 
 /// How one run went.
@@ -96,6 +101,8 @@ pub struct Report {
     pub wrong: Vec<String>,
     /// Faults of each kind that were injected.
     pub faults: BTreeMap<String, u64>,
+    /// What the faults cost, where that was asked for.
+    pub costs: Option<Costs>,
 }
 
 impl Report {
@@ -107,6 +114,9 @@ impl Report {
 
 /// Runs all seeds. Returns whether all were clean.
 pub async fn run(options: &Options) -> Outcome<bool> {
+    if options.single_faults {
+        return Box::pin(single_faults(options)).await;
+    }
     let (mut clean, mut runs) = (0, 0_u64);
     let mut faults: BTreeMap<String, u64> = BTreeMap::new();
     for seed in options.seeds.clone() {
@@ -127,6 +137,28 @@ pub async fn run(options: &Options) -> Outcome<bool> {
     Ok(clean == runs)
 }
 
+/// One run for each kind of fault, in which there is no other.
+async fn single_faults(options: &Options) -> Outcome<bool> {
+    let (mut clean, mut lines) = (true, Vec::new());
+    for (seed, kind) in (options.seeds.start..).zip(options.kinds()) {
+        let options = Options { faults: vec![kind], only_messages: true, ..options.clone() };
+        match Box::pin(one(&options, seed)).await {
+            Ok(report) => {
+                clean &= report.is_clean();
+                lines.extend(report.costs.map(|costs| costs.to_string()));
+            }
+            Err(failure) => {
+                clean = false;
+                println!("{kind}: NOT DRIVEN TO ITS END: {failure:?}");
+            }
+        }
+    }
+    println!("\n| fault | times | sending | live | NATS: publishing | NATS: live |");
+    println!("|---|---|---|---|---|---|");
+    lines.iter().for_each(|line| println!("{line}"));
+    Ok(clean)
+}
+
 /// Judges a record that was kept. Returns whether it is clean.
 pub fn judge_file(file: &Path) -> Outcome<bool> {
     let judgement = judge(&Record::load(file)?);
@@ -139,8 +171,22 @@ async fn one(options: &Options, seed: u64) -> Outcome<Report> {
     let recorder = Recorder::begin(seed, &format!("{options:?}"));
     let (mut world, orders) = world(options).await.during("starting the platform")?;
     println!("seed {seed}: started in {:.0?}", began.elapsed());
+    let (over, ended) = tokio::sync::oneshot::channel::<()>();
+    let referring = options.single_faults.then(|| {
+        let (client, recorder) = (world.bus.client().clone(), recorder.clone());
+        let refer = single::refer(client, move || recorder.now(), async { _ = ended.await });
+        AbortOnDropHandle::new(tokio::spawn(Box::pin(refer)))
+    });
     let driven = Box::pin(drive(options, seed, &recorder, &mut world, orders)).await;
+    drop(over);
     let record = recorder.record()?;
+    let costs = match referring {
+        None => None,
+        Some(referring) => {
+            let kinds: Vec<String> = options.kinds().iter().map(|kind| kind.name()).collect();
+            Some(Costs::read(&kinds.join(", "), &record, &referring.await??))
+        }
+    };
     let kept = |world: &World| -> Outcome<Option<PathBuf>> {
         let Some(keep) = &options.keep else { return Ok(None) };
         std::fs::create_dir_all(keep)?;
@@ -156,7 +202,8 @@ async fn one(options: &Options, seed: u64) -> Outcome<Report> {
             return Err(failure);
         }
     };
-    let report = Report { judgement: judge(&record), wrong, faults: faults(&record) };
+    let judgement = judge(&record);
+    let report = Report { judgement, wrong, faults: faults(&record), costs };
     let word = if report.is_clean() { "clean" } else { "FAILED" };
     println!("seed {seed}: {word} after {:.0?}\n{}", began.elapsed(), report.judgement);
     let each: Vec<_> =

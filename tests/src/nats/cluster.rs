@@ -7,8 +7,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
 
 use super::{Mode, NatsServer};
+use crate::eventually::{Seen, eventually};
 use crate::stack::Wiring;
 use crate::{Context as _, Outcome, locate};
 
@@ -16,6 +20,8 @@ use crate::{Context as _, Outcome, locate};
 pub const NODES: usize = 3;
 /// Who may do everything, for tests.
 pub const USER: &str = "checker";
+/// A new cluster is one by then.
+const WHOLE_WITHIN: Duration = Duration::from_secs(30);
 /// Where nobody listens.
 const NOWHERE: &str = "127.0.0.1:1";
 
@@ -70,7 +76,29 @@ impl Cluster {
         for node in &mut nodes {
             node.ready().await?;
         }
-        Ok(Self { nodes, password })
+        let cluster = Self { nodes, password };
+        cluster.whole().await?;
+        Ok(cluster)
+    }
+
+    /// Waits until the leader of them all has heard of the others: before that no stream can be kept
+    /// on all three.
+    async fn whole(&self) -> Outcome {
+        eventually("three nodes are one", WHOLE_WITHIN, async || {
+            for node in &self.nodes {
+                let seen = node.monitor("jsz").await?;
+                let replicas = seen.pointer("/meta_cluster/replicas").and_then(Value::as_array);
+                let well = |replica: &&Value| {
+                    replica["current"] == true && replica["offline"] != true
+                };
+                let count = replicas.map_or(0, |all| all.iter().filter(well).count());
+                if count == NODES - 1 {
+                    return Ok(Seen::Done(()));
+                }
+            }
+            Ok(Seen::not_yet("no leader that sees two others"))
+        })
+        .await
     }
 
     /// A connection that may do everything, to whichever node answers, past all that is between the
@@ -81,7 +109,7 @@ impl Cluster {
             USER.to_owned(),
             self.password.clone(),
         );
-        options.connect(urls.join(",")).await.during("connecting to the cluster")
+        options.connect(urls).await.during("connecting to the cluster")
     }
 }
 

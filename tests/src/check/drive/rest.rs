@@ -31,7 +31,8 @@ pub async fn observe(town: &Town, bus: &Bus) -> Outcome {
     for stream in bus.log_streams() {
         read_stream(town, bus, stream).await.during(format_args!("reading {stream}"))?;
     }
-    let mut conversations: BTreeSet<u64> = town.places().iter().map(|place| place.id).collect();
+    let places = town.places().iter().map(|place| (place.id, place.owner.is_some())).collect();
+    let mut conversations: BTreeSet<(u64, bool)> = places;
     let mut asking = Vec::new();
     for person in &town.people {
         for edge in 0..town.edges {
@@ -39,7 +40,7 @@ pub async fn observe(town: &Town, bus: &Bus) -> Outcome {
         }
     }
     let fresh = stream::iter(asking).map(|(person, edge)| fresh(town, person, edge));
-    let fresh: Vec<Vec<u64>> = fresh.buffer_unordered(AT_ONCE).try_collect().await?;
+    let fresh: Vec<Vec<(u64, bool)>> = fresh.buffer_unordered(AT_ONCE).try_collect().await?;
     conversations.extend(fresh.into_iter().flatten());
     let mut asking = Vec::new();
     for person in &town.people {
@@ -52,8 +53,8 @@ pub async fn observe(town: &Town, bus: &Bus) -> Outcome {
     profiles(town).await
 }
 
-/// What a new device is shown. Returns the conversations.
-async fn fresh(town: &Town, person: &Person, edge: usize) -> Outcome<Vec<u64>> {
+/// What a new device is shown. Returns the conversations, and which of them are channels.
+async fn fresh(town: &Town, person: &Person, edge: usize) -> Outcome<Vec<(u64, bool)>> {
     let token = town.token(person).await?;
     let url = town.direct().get(edge).during("no such edge")?;
     let ready = async {
@@ -69,14 +70,35 @@ async fn fresh(town: &Town, person: &Person, edge: usize) -> Outcome<Vec<u64>> {
         Ok((conversations, users)) => (Ok(conversations), users),
         Err(failure) => (Err(failure.to_string()), Vec::new()),
     };
-    let all = conversations.iter().flatten().map(|shown| shown.conversation).collect();
+    let all = conversations.iter().flatten();
+    let all = all.map(|shown| (shown.conversation, shown.owner.is_some())).collect();
     town.recorder.seen(Seen::Fresh { person: person.id, edge, conversations, users });
     Ok(all)
 }
 
 /// A conversation as one person is given it.
-async fn place_of(town: &Town, api: &Api, person: u64, conversation: u64) -> Outcome {
+async fn place_of(
+    town: &Town,
+    api: &Api,
+    person: u64,
+    (conversation, is_channel): (u64, bool),
+) -> Outcome {
     let recorder = &town.recorder;
+    // A refusal is a code; everything else that is wrong is told in words.
+    let path = format!("/conversations/{conversation}/entries?after=0&limit=1");
+    if let Some(code) = api.get(&path).await?.code() {
+        let refused = || code.to_owned();
+        recorder.seen(Seen::Entries { person, conversation, pages: Err(refused()) });
+        for forwards in [true, false] {
+            let pages = Err(refused());
+            recorder.seen(Seen::History { person, conversation, forwards, pages });
+        }
+        if is_channel {
+            let document = Err(refused());
+            recorder.seen(Seen::Channel { person, conversation, document });
+        }
+        return Ok(());
+    }
     let entries = paging::all_entries(api, conversation, 0).await;
     let entries = entries.and_then(|all| all.iter().map(Entry::read_item).collect());
     let pages = entries.map_err(|failure: crate::Failure| failure.to_string());
@@ -91,8 +113,7 @@ async fn place_of(town: &Town, api: &Api, person: u64, conversation: u64) -> Out
         let pages = pages.and_then(read).map_err(|failure| failure.to_string());
         recorder.seen(Seen::History { person, conversation, forwards, pages });
     }
-    let is_dm = town.places().iter().any(|place| place.id == conversation && place.owner.is_none());
-    if !is_dm {
+    if is_channel {
         let answer = api.get(&format!("/channels/{conversation}")).await?;
         let document = match answer.code() {
             Some(code) => Err(code.to_owned()),

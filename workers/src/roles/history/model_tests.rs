@@ -189,12 +189,12 @@ impl Bench {
     async fn standing(&self, place: LogSubject, user: UserId, since: u64, marker: u64, n: u32) {
         let since = EntryId::new(since, STREAM);
         let marker = EntryId::new(marker, STREAM);
-        let set = SetReadRequest { user, place, id: marker, fresh: FRESH };
+        let set = SetReadRequest { user, place, since, id: marker, fresh: FRESH };
         let all = self.log.of(place, self.read);
         let last = all.last().map(|e| e.id);
         let moved = set_read::handle(&self.view, set).await;
         match moved {
-            Ok(reply) => assert_eq!((reply.id, reply.moved), (marker, marker > EntryId::ZERO)),
+            Ok(reply) => assert_eq!((reply.id, reply.moved), (marker.max(since), marker > since)),
             Err(failure) => {
                 assert_eq!(failure.code, Code::BadRequest);
                 assert!(marker > last.unwrap_or(EntryId::ZERO));

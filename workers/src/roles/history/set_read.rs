@@ -1,6 +1,6 @@
 //! `set_read`: moves a read marker forward.
 //!
-//! Invariant: a marker never moves backwards and never beyond the newest valid entry.
+//! Invariant: a marker never moves backwards, nor below where a new member's stands, and never beyond the newest valid entry.
 
 use bus_schema::error::Failure;
 use bus_schema::ids::EntryId;
@@ -12,7 +12,7 @@ use super::view::View;
 /// Answers a request.
 pub(super) async fn handle(view: &View, request: SetReadRequest) -> Result<SetReadReply, Failure> {
     let conversation_id = view.conversation(request.place)?;
-    let of = SummaryOf { place: request.place, since: EntryId::ZERO, messages: 0 };
+    let of = SummaryOf { place: request.place, since: request.since, messages: 0 };
     let asked = SummariesRequest { user: request.user, places: vec![of], fresh: request.fresh };
     let standing = summaries::handle(view, asked).await?.summaries.into_iter().next();
     let standing = standing.ok_or_else(Failure::unavailable)?;

@@ -60,7 +60,12 @@ pub async fn run(
     settings: &SetupSettings,
     shutdown: Shutdown,
 ) -> Result<(), RoleError> {
-    set_up(&bus, settings).await?;
+    // What is wrong with the file itself is told at once.
+    Definitions::load(settings)?;
+    tokio::select! {
+        done = streams(&bus, settings) => done?,
+        () = shutdown.requested() => return Ok(()),
+    }
     tokio::select! {
         done = migrate(&stores, Duration::from_secs(settings.stores_wait_s)) => done?,
         () = shutdown.requested() => return Ok(()),
@@ -69,7 +74,24 @@ pub async fn run(
     Ok(())
 }
 
-/// Between two tries to reach the stores.
+/// How long a NATS cluster may take to elect leaders, or to hear of all its nodes.
+const STREAMS_WAIT: Duration = Duration::from_secs(30);
+
+/// Prepares the streams, also where NATS has just been started, or has just lost a node.
+async fn streams(bus: &Bus, settings: &SetupSettings) -> Result<(), RoleError> {
+    let deadline = Instant::now() + STREAMS_WAIT;
+    loop {
+        match set_up(bus, settings).await {
+            Err(error) if Instant::now() < deadline => {
+                tracing::warn!(%error, "the streams cannot be prepared yet");
+            }
+            done => return done.map(drop),
+        }
+        sleep(jitter(RETRY)).await;
+    }
+}
+
+/// Between two tries to reach the streams, or the stores.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Prepares the stores, waiting for their servers.

@@ -10,10 +10,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::store::{StoreError, StoreErrorKind};
@@ -30,6 +30,8 @@ const READERS: usize = 4;
 const QUEUE_WAIT: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process that is writing.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Between two looks at what SQLite does not wait for itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// Prepared statements kept by each connection.
 const STATEMENTS: usize = 128;
 
@@ -186,7 +188,7 @@ fn connect_as(
         // is open, and this one then takes an exclusive one.
         connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
     }
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    write_ahead(&connection)?;
     let synchronous = match durability {
         Durability::Full => "FULL",
         Durability::Normal => "NORMAL",
@@ -194,6 +196,23 @@ fn connect_as(
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
+}
+
+/// Makes the database one with a write-ahead log. SQLite does not wait by itself for another process
+/// that is doing the same to a new file, and says that it is busy.
+fn write_ahead(connection: &Connection) -> Result<(), StoreError> {
+    let deadline = Instant::now() + BUSY_WAIT;
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())) {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            other => return Ok(other?),
+        }
+    }
 }
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {

@@ -1,7 +1,5 @@
 //! The handle's promises, on files of their own.
 
-use std::time::Instant;
-
 use super::*;
 
 const SCHEMA: &[&str] =
@@ -73,6 +71,21 @@ async fn two_handles_on_one_file_see_each_other() {
         assert_eq!(count(if n % 2 == 0 { &two } else { &one }).await, n + 1);
     }
     assert!(begun.elapsed() < BUSY_WAIT, "never waited for a lock that nobody holds");
+}
+
+#[test]
+fn many_may_open_a_new_file_at_once() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.db");
+        let open = || Db::open(&path, Durability::Full, SCHEMA).map(drop);
+        std::thread::scope(|scope| {
+            let opening: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            for opened in opening {
+                opened.join().unwrap().unwrap();
+            }
+        });
+    }
 }
 
 #[tokio::test]
