@@ -145,7 +145,8 @@ impl Costs {
     }
 
     fn note(&mut self, at: u64, place: impl Fn(&mut Window) -> &mut u64, took: u64) {
-        for window in self.windows.iter_mut().filter(|window| (window.from..=window.to).contains(&at))
+        for window in
+            self.windows.iter_mut().filter(|window| (window.from..=window.to).contains(&at))
         {
             let place = place(window);
             *place = (*place).max(took);
