@@ -9,4 +9,5 @@ pub mod judge;
 pub mod proxy;
 pub mod record;
 pub mod run;
+pub mod safeguards;
 pub mod single;

@@ -167,3 +167,5 @@ impl<T> Follower<T> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world_tests;

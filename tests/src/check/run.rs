@@ -81,6 +81,13 @@ pub struct Options {
     /// People send messages, and do nothing else.
     #[arg(long)]
     pub only_messages: bool,
+    /// Safeguards that are switched off, to see that this program notices. Only where edges and
+    /// workers were built with the feature `sabotage`.
+    #[arg(long, value_delimiter = ',', value_name = "SAFEGUARD")]
+    pub without: Vec<String>,
+    /// A setting of edges and workers, as SECTION__KEY=VALUE.
+    #[arg(long, value_name = "SETTING", value_parser = setting)]
+    pub set: Vec<(String, String, String)>,
     /// Each fault by itself, and a table of what it cost.
     #[arg(long)]
     pub single_faults: bool,
@@ -231,6 +238,12 @@ pub async fn world(options: &Options) -> Outcome<(World, watch::Receiver<Orders>
     if options.kinds().contains(&Kind::Overflow) {
         plan = plan.edge_setting("BUS__SUBSCRIPTION_BUFFER", SMALL_BUFFER);
     }
+    if !options.without.is_empty() {
+        plan = plan.without(&options.without);
+    }
+    for (section, key, value) in &options.set {
+        plan = plan.setting(section, key, value);
+    }
     if options.stores == Backend::Cluster {
         plan = plan.cluster(&through(&network, Stores::find()?)?);
     }
@@ -349,4 +362,12 @@ fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
         Some((from, to)) => Ok(number(from)?..number(to)?),
         None => number(text).map(|seed| seed..seed + 1),
     }
+}
+
+fn setting(text: &str) -> Result<(String, String, String), String> {
+    let parts =
+        text.split_once('=').and_then(|(name, value)| Some((name.split_once("__")?, value)));
+    let ((section, key), value) =
+        parts.ok_or_else(|| format!("not SECTION__KEY=VALUE: {text:?}"))?;
+    Ok((section.to_owned(), key.to_owned(), value.to_owned()))
 }

@@ -182,7 +182,10 @@ impl<'a> Log<'a> {
 }
 
 /// The logs of all conversations.
-pub fn gather<'a>(record: &'a Record, dms: &BTreeMap<u64, [u64; 2]>) -> BTreeMap<u64, Log<'a>> {
+pub(super) fn gather<'a>(
+    record: &'a Record,
+    dms: &BTreeMap<u64, [u64; 2]>,
+) -> BTreeMap<u64, Log<'a>> {
     // By conversation and id: the entry, and whether it is known from a page alone.
     let mut all: BTreeMap<(u64, u64), (&Entry, bool)> = BTreeMap::new();
     let mut first: BTreeMap<u64, u64> = BTreeMap::new();

@@ -27,6 +27,10 @@ fn renumbered(mut notes: Vec<Note>) -> Record {
     Record { notes }
 }
 
+fn index(at: u64) -> usize {
+    usize::try_from(at).unwrap_or(usize::MAX)
+}
+
 fn broken(judgement: &Judgement) -> BTreeSet<Guarantee> {
     judgement.broken.keys().copied().collect()
 }
@@ -256,7 +260,7 @@ fn a_message_that_was_acknowledged_otherwise() {
         });
         let acked: Vec<u64> = acked.map(|call| call.index).collect();
         let Some(&at) = acked.choose(rng) else { return false };
-        if let What::Asked { op: Op::Send { content, .. }, .. } = &mut notes[at as usize].what {
+        if let What::Asked { op: Op::Send { content, .. }, .. } = &mut notes[index(at)].what {
             content.push('!');
         }
         true
@@ -278,7 +282,7 @@ fn a_message_that_nobody_sent() {
         });
         let unknown: Vec<u64> = unknown.map(|call| call.index).collect();
         let Some(&at) = unknown.choose(rng) else { return false };
-        if let What::Asked { op: Op::Send { nonce, .. }, .. } = &mut notes[at as usize].what {
+        if let What::Asked { op: Op::Send { nonce, .. }, .. } = &mut notes[index(at)].what {
             nonce.push('!');
         }
         true
@@ -319,7 +323,7 @@ fn an_answer_that_ready_does_not_show() {
                 line.ready.into_iter().flat_map(|(at, _)| known.clone().map(move |c| (at, c))),
             );
         }
-        let listed = |(at, conversation): &&(u64, u64)| match &notes[*at as usize].what {
+        let listed = |(at, conversation): &&(u64, u64)| match &notes[index(*at)].what {
             What::Heard { event: Event::Ready { conversations, .. }, .. } => {
                 conversations.iter().any(|shown| shown.conversation == *conversation)
             }
@@ -328,7 +332,7 @@ fn an_answer_that_ready_does_not_show() {
         let places: Vec<_> = places.iter().filter(listed).copied().collect();
         let Some(&(at, conversation)) = places.choose(rng) else { return false };
         if let What::Heard { event: Event::Ready { conversations, .. }, .. } =
-            &mut notes[at as usize].what
+            &mut notes[index(at)].what
         {
             for shown in conversations.iter_mut().filter(|s| s.conversation == conversation) {
                 shown.last = None;
