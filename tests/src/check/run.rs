@@ -32,6 +32,9 @@ const CHANNELS: usize = 2;
 /// What an edge's subscription holds where it is to overflow.
 const SMALL_BUFFER: &str = "16";
 
+/// A fault that comes so much later than planned does not come.
+const LATE: Duration = Duration::from_secs(5);
+
 /// Where workers keep what they keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Backend {
@@ -132,7 +135,11 @@ pub async fn run(options: &Options) -> Outcome<bool> {
 /// One run for each kind of fault, in which there is no other.
 async fn single_faults(options: &Options) -> Outcome<bool> {
     let (mut clean, mut lines) = (true, Vec::new());
-    for (seed, kind) in (options.seeds.start..).zip(options.kinds()) {
+    let mut kinds = options.kinds();
+    if options.faults.is_empty() {
+        kinds.push(Kind::Rolling);
+    }
+    for (seed, kind) in (options.seeds.start..).zip(kinds) {
         let options = Options { faults: vec![kind], only_messages: true, ..options.clone() };
         match Box::pin(one(&options, seed)).await {
             Ok(report) => {
@@ -301,6 +308,10 @@ async fn inject(
             recorder.fault_ended(fault);
         }
         while let Some(fault) = next.next_if(|fault| began + fault.from <= now) {
+            // A long one was before it, and its own time is over.
+            if began + fault.from + LATE < now {
+                continue;
+            }
             let wound = world.inject(fault.kind, fault.pick).await;
             if let Some(wound) = wound.during(fault.kind)? {
                 let noted = recorder.fault(&fault.kind.name(), &wound.target);
