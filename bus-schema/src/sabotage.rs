@@ -71,6 +71,10 @@ impl Safeguard {
     }
 }
 
+/// What the environment may name beside settings: nothing, without the feature, so that a process
+/// that is to be sabotaged and cannot be does not start.
+pub const VARIABLES: &[&str] = if cfg!(feature = "sabotage") { &["sabotage"] } else { &[] };
+
 /// Whether a safeguard is switched off. Never, in a build without the feature.
 #[cfg(not(feature = "sabotage"))]
 pub const fn off(_: Safeguard) -> bool {

@@ -66,12 +66,7 @@ impl NatsServer {
         Ok(server)
     }
 
-    fn launch(
-        name: &str,
-        mode: Mode,
-        directory: PathBuf,
-        owned: Option<TempDir>,
-    ) -> Outcome<Self> {
+    fn launch(name: &str, mode: Mode, directory: PathBuf, owned: Option<TempDir>) -> Outcome<Self> {
         let ports = locate::free_ports(2)?;
         let (port, monitor) = (ports[0], ports[1]);
         let log = Log::new(&directory, name);

@@ -51,3 +51,26 @@ fn the_schema_is_pure_without_its_runtime() {
     let direct = built_from("natter-bus-schema", &["--depth", "1"]);
     assert_eq!(direct, PURE.map(str::to_owned).into());
 }
+
+/// The text of a built binary.
+fn holds(binary: &str, text: &str) -> bool {
+    let bytes = std::fs::read(binary).expect("the binary was built");
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn safeguards_cannot_be_switched_off_in_what_people_run() {
+    for package in ["bus-schema", "edge", "workers"] {
+        let manifest = format!("{}/../{package}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
+        let manifest = std::fs::read_to_string(manifest).expect("every crate has one");
+        let manifest: toml::Table = manifest.parse().expect("cargo has read it");
+        let features = manifest["features"].as_table().expect("a table");
+        assert!(features.contains_key("sabotage"), "the question is asked rightly");
+        assert!(!features.contains_key("default"), "{package} has no default features");
+        let dependencies = manifest["dependencies"].as_table().expect("a table");
+        let asked = dependencies.values().any(|wish| wish.to_string().contains("sabotage"));
+        assert!(!asked, "{package} asks for it");
+    }
+    let there = holds(env!("CARGO_BIN_EXE_natter-workers"), "NATTER_SABOTAGE");
+    assert_eq!(there, cfg!(feature = "sabotage"), "without the feature nothing of it is built");
+}

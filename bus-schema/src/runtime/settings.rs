@@ -10,6 +10,8 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::sabotage;
+
 /// A setting is missing, unknown or of the wrong kind; the text names it and its source.
 #[derive(Debug, thiserror::Error)]
 #[error("settings: {0}")]
@@ -26,7 +28,12 @@ where
         figment = figment.merge(Toml::file_exact(file));
     }
     figment
-        .merge(Env::prefixed("NATTER_").split("__").ignore(&["nats_server"]))
+        .merge(
+            Env::prefixed("NATTER_")
+                .split("__")
+                .ignore(&["nats_server"])
+                .ignore(sabotage::VARIABLES),
+        )
         .merge(Serialized::defaults(flags))
         .extract()
         .map_err(|e| SettingsError(Box::new(e)))

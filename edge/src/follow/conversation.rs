@@ -23,6 +23,7 @@ use bus_schema::error::Failure;
 use bus_schema::events::ConversationRemove;
 use bus_schema::frames::{self, event};
 use bus_schema::ids::ConversationId;
+use bus_schema::sabotage::{Safeguard, off};
 use bus_schema::subjects::LogSubject;
 use bus_schema::verdict::Membership;
 use futures::StreamExt as _;
@@ -45,6 +46,9 @@ const LIVE_PATIENCE: Duration = Duration::from_millis(200);
 pub(crate) const COMMANDS: usize = 1_024;
 /// Waiting pulls of one conversation; more are refused and tried again by their sockets.
 const PARKED: usize = 20_000;
+
+/// How much later than the first questions a subscription begins, where it is to be later.
+const LATE: Duration = Duration::from_millis(500);
 
 struct Attached {
     outbox: Arc<Outbox>,
@@ -73,6 +77,8 @@ pub(crate) struct Conversation {
     parked: Vec<Pull>,
     awaiting: Vec<(u64, Instant, oneshot::Sender<Passed>)>,
     found: mpsc::Sender<Found>,
+    /// When this task began, which is when it subscribed.
+    made: Instant,
     starting: bool,
     patience: Duration,
     void: VecDeque<u64>,
@@ -104,6 +110,7 @@ impl Conversation {
             parked: Vec::new(),
             awaiting: Vec::new(),
             found,
+            made: Instant::now(),
             starting: false,
             patience,
             void: VecDeque::new(),
@@ -185,6 +192,9 @@ impl Conversation {
     }
 
     fn message(&mut self, message: &async_nats::Message) {
+        if off(Safeguard::Subscribe) && self.made.elapsed() < LATE {
+            return;
+        }
         if let Some(live) = LiveEvent::read(&self.edge, message)
             && live.place == self.place
         {

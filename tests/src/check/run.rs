@@ -87,6 +87,13 @@ pub struct Options {
     /// Each fault by itself, and a table of what it cost.
     #[arg(long)]
     pub single_faults: bool,
+    /// Safeguards that are switched off, to see that this program notices. Only where edges and
+    /// workers were built with the feature `sabotage`.
+    #[arg(long, value_delimiter = ',', value_name = "SAFEGUARD")]
+    pub without: Vec<String>,
+    /// A setting of edges and workers, as SECTION__KEY=VALUE.
+    #[arg(long, value_name = "SETTING", value_parser = setting)]
+    pub set: Vec<(String, String, String)>,
 }
 
 /// How one run went.
@@ -127,7 +134,8 @@ pub async fn run(options: &Options) -> Outcome<bool> {
             Err(failure) => println!("seed {seed}: NOT DRIVEN TO ITS END: {failure:?}"),
         }
     }
-    let faults: Vec<String> = faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let faults: Vec<String> =
+        faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     println!("\n{clean} of {runs} runs clean; faults: {}", faults.join(", "));
     Ok(clean == runs)
 }
@@ -205,7 +213,8 @@ async fn one(options: &Options, seed: u64) -> Outcome<Report> {
     let report = Report { judgement, wrong, faults: faults(&record), costs };
     let word = if report.is_clean() { "clean" } else { "FAILED" };
     println!("seed {seed}: {word} after {:.0?}\n{}", began.elapsed(), report.judgement);
-    let each: Vec<_> = report.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let each: Vec<_> =
+        report.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     println!("faults: {}", each.join(", "));
     report.wrong.iter().for_each(|wrong| println!("WRONG: {wrong}"));
     if !report.is_clean()
@@ -235,6 +244,12 @@ pub async fn world(options: &Options) -> Outcome<(World, watch::Receiver<Orders>
         .setting("SETUP", "STREAMS", &options.streams.to_string());
     if options.kinds().contains(&Kind::Overflow) {
         plan = plan.edge_setting("BUS__SUBSCRIPTION_BUFFER", SMALL_BUFFER);
+    }
+    if !options.without.is_empty() {
+        plan = plan.without(&options.without);
+    }
+    for (section, key, value) in &options.set {
+        plan = plan.setting(section, key, value);
     }
     if options.stores == Backend::Cluster {
         plan = plan.cluster(&through(&network, Stores::find()?)?);
@@ -358,4 +373,12 @@ fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
         Some((from, to)) => Ok(number(from)?..number(to)?),
         None => number(text).map(|seed| seed..seed + 1),
     }
+}
+
+fn setting(text: &str) -> Result<(String, String, String), String> {
+    let parts =
+        text.split_once('=').and_then(|(name, value)| Some((name.split_once("__")?, value)));
+    let ((section, key), value) =
+        parts.ok_or_else(|| format!("not SECTION__KEY=VALUE: {text:?}"))?;
+    Ok((section.to_owned(), key.to_owned(), value.to_owned()))
 }

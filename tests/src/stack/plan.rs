@@ -67,6 +67,12 @@ impl Plan {
         self
     }
 
+    /// With these safeguards switched off, which only binaries with the feature `sabotage` let be.
+    pub fn without(mut self, safeguards: &[String]) -> Self {
+        self.settings.push(("NATTER_SABOTAGE".to_owned(), safeguards.join(",")));
+        self
+    }
+
     /// On three NATS nodes that hold everything three times.
     pub fn clustered(mut self) -> Self {
         self.clustered = true;

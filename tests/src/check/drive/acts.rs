@@ -16,11 +16,11 @@ use tokio::time::sleep;
 use super::book::Message;
 use super::client::{Phase, Wish};
 use super::town::{Person, Place, Town};
+use crate::Outcome;
 use crate::check::faults::Orders;
 use crate::check::record::{Op, text};
 use crate::client::nonce;
 use crate::json::Look as _;
-use crate::Outcome;
 
 /// Channels of a run.
 const CHANNELS: usize = 8;
@@ -188,11 +188,8 @@ impl Actor {
         let (content, nonce) = (self.new_text("post"), nonce());
         let path = format!("/conversations/{}/messages", place.id);
         for _ in 0..TRIES {
-            let op = Op::Send {
-                conversation: place.id,
-                nonce: nonce.clone(),
-                content: text(&content),
-            };
+            let op =
+                Op::Send { conversation: place.id, nonce: nonce.clone(), content: text(&content) };
             let body = json!({ "content": content, "nonce": nonce });
             match self.call(op, (Method::POST, &path, Some(body))).await? {
                 Some((201, said)) => {
@@ -242,8 +239,7 @@ impl Actor {
             let made = self.call(op, (Method::POST, "/channels", Some(body))).await?;
             if let Some((201, made)) = made {
                 let me = self.person.id;
-                let mut place =
-                    Place { id: made.id("id")?, owner: Some(me), ..Place::default() };
+                let mut place = Place { id: made.id("id")?, owner: Some(me), ..Place::default() };
                 place.people.insert(me);
                 self.town.places().push(place);
                 return Ok(());
@@ -353,7 +349,8 @@ impl Actor {
         let Some(place) = self.mine() else { return Ok(()) };
         let (kind, query) = if act == Act::Entries {
             let ids: Vec<u64> = place.messages.iter().map(|&(id, _)| id).collect();
-            let after = if ids.is_empty() { 0 } else { ids[self.random.random_range(0..ids.len())] };
+            let after =
+                if ids.is_empty() { 0 } else { ids[self.random.random_range(0..ids.len())] };
             ("entries", format!("after={after}&limit=100"))
         } else {
             ("messages", "limit=100".to_owned())

@@ -425,7 +425,13 @@ impl Client {
             let reached = page.next.is_none_or(|next| next.saturating_add(1) >= gap.to);
             let done = reached || !page.has_more;
             let items = &page.items[..inside];
-            town.recorder.paged(self.device.memory, conversation, (gap.from, gap.to), items, done)?;
+            town.recorder.paged(
+                self.device.memory,
+                conversation,
+                (gap.from, gap.to),
+                items,
+                done,
+            )?;
             if done {
                 session.cursors.paged_to_the_end(conversation);
             }
@@ -434,7 +440,8 @@ impl Client {
     }
 
     fn stands(&self, session: &Session, targets: &BTreeMap<u64, BTreeMap<u64, u64>>) -> bool {
-        let at = |(&place, last): (&u64, &u64)| session.cursors.cursor(place).as_ref() >= Some(last);
+        let at =
+            |(&place, last): (&u64, &u64)| session.cursors.cursor(place).as_ref() >= Some(last);
         let targets = targets.get(&self.parts.person.id);
         session.cursors.owing().is_none() && targets.is_none_or(|all| all.iter().all(at))
     }

@@ -47,9 +47,8 @@ pub async fn observe(town: &Town, bus: &Bus) -> Outcome {
         let api = town.patient(person, person.index % town.edges, PATIENCE).await?;
         asking.extend(conversations.iter().map(|&place| (api.clone(), person.id, place)));
     }
-    let places = stream::iter(asking).map(|(api, person, place)| async move {
-        place_of(town, &api, person, place).await
-    });
+    let places = stream::iter(asking)
+        .map(|(api, person, place)| async move { place_of(town, &api, person, place).await });
     places.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
     profiles(town).await
 }

@@ -24,7 +24,8 @@ impl Bus {
     /// Connects, and finds the log streams.
     pub async fn find(stack: &Stack) -> Outcome<Self> {
         let mut bus = Self { client: stack.checker().await?, streams: Vec::new() };
-        let names = bus.ask("STREAM.NAMES", &json!({})).await?.during("the names of the streams")?;
+        let names =
+            bus.ask("STREAM.NAMES", &json!({})).await?.during("the names of the streams")?;
         for name in names.list("streams")? {
             let name = name.as_str().during("a stream without a name")?;
             if name.starts_with("LOG_") {

@@ -5,9 +5,9 @@
 use serde_json::{Value, json};
 
 use super::{Heal, World, Wound};
+use crate::Outcome;
 use crate::eventually::{Seen, eventually};
 use crate::json::Look as _;
-use crate::Outcome;
 
 /// A limit is given back by then.
 const HEALED_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);

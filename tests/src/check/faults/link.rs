@@ -38,14 +38,15 @@ pub(super) fn inject(world: &World, kind: Kind, pick: u64) -> Option<Wound> {
         Kind::PartitionWorker | Kind::SlowWorker => of(World::choose(pick, &workers))?,
         Kind::IsolateNode => {
             let node = World::choose(pick, &nodes)?;
-            let links = world.network.links(|from, to| {
-                from.starts_with("nats-") && (from == node || to == node)
-            });
+            let links = world
+                .network
+                .links(|from, to| from.starts_with("nats-") && (from == node || to == node));
             (node, links)
         }
         Kind::OneWayRoute => return Some(one_way(world, pick, &nodes)),
         Kind::SlowRoutes => {
-            let links = world.network.links(|from, to| from.starts_with("nats-") && to_node(from, to));
+            let links =
+                world.network.links(|from, to| from.starts_with("nats-") && to_node(from, to));
             ("all routes".to_owned(), links)
         }
         Kind::SlowClient | Kind::PartitionClient => {
@@ -77,8 +78,8 @@ pub(super) fn inject(world: &World, kind: Kind, pick: u64) -> Option<Wound> {
 
 /// Either of two nodes may have made the connection between them.
 fn one_way(world: &World, pick: u64, nodes: &[String; 3]) -> Wound {
-    let (a, b) = [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)]
-        [usize::try_from(pick % 6).unwrap_or(0)];
+    let (a, b) =
+        [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)][usize::try_from(pick % 6).unwrap_or(0)];
     let (speaker, hearer) = (&nodes[a], &nodes[b]);
     let mut links: Vec<Arc<Link>> = Vec::new();
     for link in world.network.links(|from, to| from == speaker && to == hearer) {

@@ -1,8 +1,8 @@
 //! Edges and workers: killed, paused, flooded.
 
 use super::{Heal, Kind, World, Wound};
-use crate::process::signal;
 use crate::Outcome;
+use crate::process::signal;
 
 /// How much more is sent while an edge is paused that is to be flooded.
 const BURST: u32 = 8;

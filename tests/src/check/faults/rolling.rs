@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::{Heal, World, Wound};
+use crate::Outcome;
 use crate::eventually::{Seen, eventually};
 use crate::process::signal;
-use crate::Outcome;
 
 /// A lame duck has gone by then: 5 seconds of grace, 30 for its clients, and some to spare.
 const GONE_WITHIN: Duration = Duration::from_mins(1);

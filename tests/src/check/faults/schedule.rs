@@ -61,7 +61,8 @@ pub fn plan(seed: u64, lasts: Duration, kinds: &[Kind]) -> Vec<Planned> {
         if to < end {
             let [from, to] = [now, to].map(Duration::from_millis);
             planned.push(Planned { kind, pick, from, to });
-            let recover = if kind.family() == Family::Nats { NODES_RECOVER } else { OTHERS_RECOVER };
+            let recover =
+                if kind.family() == Family::Nats { NODES_RECOVER } else { OTHERS_RECOVER };
             busy.insert(kind.family(), u64::try_from(to.as_millis()).unwrap_or(end) + recover);
         }
         now += random.random_range(GAP);
