@@ -15,6 +15,7 @@ use async_nats::jetstream::stream::{Config, Republish};
 use futures::StreamExt as _;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use super::faults::bus::REFERENCE;
 use super::record::{Answer, Event, Op, Record, What};
 use crate::{Context as _, Outcome};
 
@@ -59,7 +60,7 @@ pub async fn refer(
     let context = jetstream::new(client.clone());
     let (source, destination) = (SUBJECT.0.to_owned(), SUBJECT.1.to_owned());
     let config = Config {
-        name: "REFERENCE".to_owned(),
+        name: REFERENCE.to_owned(),
         subjects: vec![source.clone()],
         num_replicas: 3,
         republish: Some(Republish { source, destination, headers_only: false }),
@@ -145,7 +146,8 @@ impl Costs {
     }
 
     fn note(&mut self, at: u64, place: impl Fn(&mut Window) -> &mut u64, took: u64) {
-        for window in self.windows.iter_mut().filter(|window| (window.from..=window.to).contains(&at))
+        for window in
+            self.windows.iter_mut().filter(|window| (window.from..=window.to).contains(&at))
         {
             let place = place(window);
             *place = (*place).max(took);

@@ -88,9 +88,8 @@ impl Cluster {
             for node in &self.nodes {
                 let seen = node.monitor("jsz").await?;
                 let replicas = seen.pointer("/meta_cluster/replicas").and_then(Value::as_array);
-                let well = |replica: &&Value| {
-                    replica["current"] == true && replica["offline"] != true
-                };
+                let well =
+                    |replica: &&Value| replica["current"] == true && replica["offline"] != true;
                 let count = replicas.map_or(0, |all| all.iter().filter(well).count());
                 if count == NODES - 1 {
                     return Ok(Seen::Done(()));

@@ -210,7 +210,9 @@ async fn markers_move_forward_only_and_count_what_is_unread() {
         fresh: LATEST,
     };
     assert_eq!(bench.summary(BOB).await.unread, 4);
-    for (seq, now, moved) in [(1, 2, false), (4, 4, true), (3, 4, false), (4, 4, false), (5, 5, true)] {
+    for (seq, now, moved) in
+        [(1, 2, false), (4, 4, true), (3, 4, false), (4, 4, false), (5, 5, true)]
+    {
         let reply = bench.edge.call::<SetRead>(&call, &read(seq)).await.unwrap();
         assert_eq!((reply.id, reply.moved), (EntryId::new(now, STREAM), moved));
     }
