@@ -5,16 +5,18 @@
 //! stack is dropped, and killing one never moves its address. Logs of all are shown when the test
 //! that owns the stack panics; a test that shares one uses [`Stack::marks`] and [`Stack::logs_since`].
 
+mod member;
 mod plan;
 mod secrets;
 mod wiring;
 
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use member::Member;
 pub use plan::{ALL_ROLES, Plan};
 pub use secrets::make_secrets;
 pub use wiring::{Direct, Wiring};
@@ -29,19 +31,6 @@ use crate::{Context as _, Outcome, locate, warden};
 const READY_WITHIN: Duration = Duration::from_mins(1);
 /// A process that was asked to leave has gone by then.
 const DRAINED_WITHIN: Duration = Duration::from_mins(1);
-
-/// A worker or edge: how it is started, where it answers, what runs of it.
-struct Member {
-    name: String,
-    roles: String,
-    binary: &'static str,
-    arguments: Vec<String>,
-    settings: Vec<(String, String)>,
-    /// Addresses whose `/readyz` must answer.
-    ready: Vec<String>,
-    log: Log,
-    process: Option<Process>,
-}
 
 /// What it all stands on.
 enum Bus {
@@ -293,27 +282,5 @@ impl Drop for Stack {
         if std::thread::panicking() {
             eprintln!("{}", self.logs_since(&[]));
         }
-    }
-}
-
-impl Member {
-    fn launch(&mut self) -> Outcome {
-        let mut command = self.command()?;
-        command.args(&self.arguments);
-        self.process = Some(Process::start(&self.name, command, &self.log)?);
-        Ok(())
-    }
-
-    /// The binary with its settings, and nothing that it is to do.
-    fn command(&self) -> Outcome<Command> {
-        let mut command = Command::new(locate::binary(self.binary)?);
-        // What the tester's own shell sets must not reach the product.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("NATTER_") {
-                command.env_remove(name);
-            }
-        }
-        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
-        Ok(command)
     }
 }

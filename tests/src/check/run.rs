@@ -4,6 +4,9 @@
 //! Invariant: a run is a function of its seed and its options as far as processes and networks allow.
 //! A run that could not be driven to its end is a failure, never a clean one.
 
+mod inject;
+mod platform;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,20 +14,18 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::inject::inject;
+use self::platform::world;
 use super::drive::town::Town;
 use super::drive::{Drive, Traffic, rest};
-use super::faults::bus::Bus;
-use super::faults::schedule::{self, Planned};
-use super::faults::{Heal, Kind, Orders, World};
+use super::faults::schedule;
+use super::faults::{Kind, Orders, World};
 use super::judge::{Judgement, judge};
-use super::proxy::Network;
-use super::record::{Fault, Record, Recorder, What};
+use super::record::{Record, Recorder, What};
 use super::single::{self, Costs};
-use crate::stack::{Plan, Stack, Wiring as _};
-use crate::stores::Stores;
 use crate::{Context as _, Outcome};
 
 /// Channels with everybody in them, to begin with.
@@ -81,6 +82,9 @@ pub struct Options {
     /// People send messages, and do nothing else.
     #[arg(long)]
     pub only_messages: bool,
+    /// Each fault by itself, and a table of what it cost.
+    #[arg(long)]
+    pub single_faults: bool,
     /// Safeguards that are switched off, to see that this program notices. Only where edges and
     /// workers were built with the feature `sabotage`.
     #[arg(long, value_delimiter = ',', value_name = "SAFEGUARD")]
@@ -88,9 +92,6 @@ pub struct Options {
     /// A setting of edges and workers, as SECTION__KEY=VALUE.
     #[arg(long, value_name = "SETTING", value_parser = setting)]
     pub set: Vec<(String, String, String)>,
-    /// Each fault by itself, and a table of what it cost.
-    #[arg(long)]
-    pub single_faults: bool,
 }
 
 /// How one run went.
@@ -140,7 +141,11 @@ pub async fn run(options: &Options) -> Outcome<bool> {
 /// One run for each kind of fault, in which there is no other.
 async fn single_faults(options: &Options) -> Outcome<bool> {
     let (mut clean, mut lines) = (true, Vec::new());
-    for (seed, kind) in (options.seeds.start..).zip(options.kinds()) {
+    let mut kinds = options.kinds();
+    if options.faults.is_empty() {
+        kinds.push(Kind::Rolling);
+    }
+    for (seed, kind) in (options.seeds.start..).zip(kinds) {
         let options = Options { faults: vec![kind], only_messages: true, ..options.clone() };
         match Box::pin(one(&options, seed)).await {
             Ok(report) => {
@@ -171,6 +176,7 @@ async fn one(options: &Options, seed: u64) -> Outcome<Report> {
     let recorder = Recorder::begin(seed, &format!("{options:?}"));
     let (mut world, orders) = world(options).await.during("starting the platform")?;
     println!("seed {seed}: started in {:.0?}", began.elapsed());
+    world.bus.has_reference = options.single_faults;
     let (over, ended) = tokio::sync::oneshot::channel::<()>();
     let referring = options.single_faults.then(|| {
         let (client, recorder) = (world.bus.client().clone(), recorder.clone());
@@ -218,53 +224,6 @@ async fn one(options: &Options, seed: u64) -> Outcome<Report> {
     Ok(report)
 }
 
-/// Starts everything.
-pub async fn world(options: &Options) -> Outcome<(World, watch::Receiver<Orders>)> {
-    let network = Arc::new(Network::default());
-    let roles = ["auth,profiles", "channels", "history", "persister"];
-    let mut groups = Vec::new();
-    for role in roles {
-        groups.extend(std::iter::repeat_n(role.to_owned(), options.workers.max(1)));
-    }
-    // One process makes what all need.
-    groups[0].insert_str(0, "setup,");
-    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-    let mut plan = Plan::default()
-        .edges(options.edges)
-        .workers(&groups)
-        .clustered()
-        .wired(network.clone())
-        .setting("SETUP", "STREAMS", &options.streams.to_string());
-    if options.kinds().contains(&Kind::Overflow) {
-        plan = plan.edge_setting("BUS__SUBSCRIPTION_BUFFER", SMALL_BUFFER);
-    }
-    if !options.without.is_empty() {
-        plan = plan.without(&options.without);
-    }
-    for (section, key, value) in &options.set {
-        plan = plan.setting(section, key, value);
-    }
-    if options.stores == Backend::Cluster {
-        plan = plan.cluster(&through(&network, Stores::find()?)?);
-    }
-    let stack = Stack::start(plan).await?;
-    let bus = Bus::find(&stack).await?;
-    let (orders, seen) = watch::channel(Orders::default());
-    Ok((World { stack, network, bus, orders, clients: options.clients }, seen))
-}
-
-/// The stores, where nothing but a port has to be replaced to lead there.
-fn through(network: &Network, mut stores: Stores) -> Outcome<Stores> {
-    for (name, url) in [("mongodb", &mut stores.mongodb), ("redis", &mut stores.redis)] {
-        let place = url.rfind("127.0.0.1:").during(format_args!("{name} is not here: {url}"))?;
-        let start = place + "127.0.0.1:".len();
-        let digits = url[start..].bytes().take_while(u8::is_ascii_digit).count();
-        let port = network.port("workers", name, url[start..start + digits].parse()?)?;
-        url.replace_range(start..start + digits, &port.to_string());
-    }
-    Ok(stores)
-}
-
 async fn drive(
     options: &Options,
     seed: u64,
@@ -292,39 +251,6 @@ async fn drive(
     world.stack.must_run()?;
     rest::observe(&town, &world.bus).await.during("looking at everything at rest")?;
     Ok(drive.wrong())
-}
-
-/// Brings faults about and undoes them, each at its time.
-async fn inject(
-    world: &mut World,
-    recorder: &Recorder,
-    planned: &[Planned],
-    lasts: Duration,
-) -> Outcome {
-    let began = Instant::now();
-    let mut open: Vec<(Instant, Fault, Heal)> = Vec::new();
-    let mut next = planned.iter().peekable();
-    loop {
-        let healing = open.iter().map(|(at, ..)| *at).min();
-        let coming = next.peek().map(|fault| began + fault.from);
-        let Some(at) = [healing, coming].into_iter().flatten().min() else { break };
-        sleep_until(at).await;
-        let now = Instant::now();
-        while let Some(index) = open.iter().position(|(at, ..)| *at <= now) {
-            let (_, fault, heal) = open.swap_remove(index);
-            world.heal(heal).await.during("healing")?;
-            recorder.fault_ended(fault);
-        }
-        while let Some(fault) = next.next_if(|fault| began + fault.from <= now) {
-            let wound = world.inject(fault.kind, fault.pick).await;
-            if let Some(wound) = wound.during(fault.kind)? {
-                let noted = recorder.fault(&fault.kind.name(), &wound.target);
-                open.push((began + fault.to, noted, wound.heal));
-            }
-        }
-    }
-    sleep_until(began + lasts).await;
-    Ok(())
 }
 
 fn faults(record: &Record) -> BTreeMap<String, u64> {

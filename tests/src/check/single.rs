@@ -15,6 +15,7 @@ use async_nats::jetstream::stream::{Config, Republish};
 use futures::StreamExt as _;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use super::faults::bus::REFERENCE;
 use super::record::{Answer, Event, Op, Record, What};
 use crate::{Context as _, Outcome};
 
@@ -59,7 +60,7 @@ pub async fn refer(
     let context = jetstream::new(client.clone());
     let (source, destination) = (SUBJECT.0.to_owned(), SUBJECT.1.to_owned());
     let config = Config {
-        name: "REFERENCE".to_owned(),
+        name: REFERENCE.to_owned(),
         subjects: vec![source.clone()],
         num_replicas: 3,
         republish: Some(Republish { source, destination, headers_only: false }),

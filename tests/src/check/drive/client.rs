@@ -5,27 +5,26 @@
 //! alone, and writes down all that it says and hears. What a device has missed is owed to it until it
 //! is retired, so devices that were put away come back at the end.
 
-use std::collections::{BTreeMap, HashMap};
+mod hears;
+mod pages;
+mod parts;
+
+use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
-use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use rand::RngExt as _;
+use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::book::{Book, Message, PATIENT, PENDING};
-use super::town::{Person, Town};
-use crate::check::faults::Orders;
+pub use self::parts::{Parts, Phase, Wish};
+use super::book::{Book, Message, PENDING};
+use crate::Outcome;
 use crate::check::record::{Answer, Call, Connection, Device as Memory, Op, text};
 use crate::client::backoff::Backoff;
-use crate::client::{Cursors, Event, Kind, Session, paging};
-use crate::json::Look as _;
-use crate::{Outcome, ensure};
+use crate::client::{Cursors, Session};
 
 /// RESUMED has come by then, or another connection is tried.
 const RESUMED_WITHIN: Duration = Duration::from_secs(20);
@@ -44,33 +43,6 @@ const AWAY: std::ops::Range<u64> = 0..3_000;
 /// Devices put away.
 const PARKED: usize = 2;
 
-/// What clients are to do.
-#[derive(Clone, Debug)]
-pub enum Phase {
-    /// To live.
-    Running,
-    /// To end what is pending.
-    Settling,
-    /// To catch up: the last entry of each conversation, by person.
-    Ending(Arc<BTreeMap<u64, BTreeMap<u64, u64>>>),
-    /// To leave.
-    Over,
-}
-
-/// What a client's socket shall send.
-#[derive(Clone, Debug)]
-pub enum Wish {
-    /// A message.
-    Say(Message),
-    /// A read marker.
-    Read {
-        /// Where.
-        conversation: u64,
-        /// Up to where.
-        id: u64,
-    },
-}
-
 /// Why a connection ended.
 enum End {
     /// The client wished it.
@@ -82,46 +54,6 @@ enum End {
 struct Device {
     memory: Memory,
     cursors: Cursors,
-}
-
-/// What a client works with.
-pub struct Parts {
-    /// Where it lives.
-    pub town: Arc<Town>,
-    /// Whose it is.
-    pub person: Arc<Person>,
-    /// Its own chance.
-    pub random: StdRng,
-    /// What it shall send.
-    pub wishes: mpsc::Receiver<Wish>,
-    /// What all are to do.
-    pub phase: watch::Receiver<Phase>,
-    /// What faults say.
-    pub orders: watch::Receiver<Orders>,
-    /// How much of what it shall send is not settled.
-    pub pending: Arc<AtomicUsize>,
-    /// Rules of the protocol that were broken before its eyes.
-    pub broken: mpsc::Sender<String>,
-    /// Devices, of all clients, that do not stand at their targets yet.
-    pub owing: Arc<AtomicUsize>,
-}
-
-impl Parts {
-    /// What a device of its own needs, which nobody tells what to send.
-    fn beside(&mut self) -> Self {
-        let (_, wishes) = mpsc::channel(1);
-        Self {
-            town: self.town.clone(),
-            person: self.person.clone(),
-            random: StdRng::from_rng(&mut self.random),
-            wishes,
-            phase: self.phase.clone(),
-            orders: self.orders.clone(),
-            pending: Arc::default(),
-            broken: self.broken.clone(),
-            owing: self.owing.clone(),
-        }
-    }
 }
 
 /// The task of one client.
@@ -348,102 +280,6 @@ impl Client {
                 return;
             }
         }
-    }
-
-    fn hear(&mut self, event: &Event, connection: Connection) -> Outcome {
-        let data = &event.data;
-        self.parts.town.recorder.heard(connection, &event.name, data);
-        match event.kind {
-            Kind::Entry { .. } if event.name == "MESSAGE_CREATE" => self.created(data)?,
-            Kind::Ack => {
-                let (nonce, id) = (data.text("nonce")?, data.id("id")?);
-                self.book.settle(nonce);
-                self.answered(nonce, Answer::Done(Some(id)));
-                let conversation = data.id("conversation_id")?;
-                self.parts.town.said(conversation, id, self.parts.person.id);
-            }
-            Kind::Nack => self.refused(data)?,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// One's own message with a pending nonce is its ACK.
-    fn created(&mut self, data: &Value) -> Outcome {
-        if data.id("author_id")? == self.parts.person.id
-            && let Some(nonce) = data.get("nonce").and_then(Value::as_str)
-        {
-            self.book.settle(nonce);
-        }
-        Ok(())
-    }
-
-    fn refused(&mut self, data: &Value) -> Outcome {
-        let Some(nonce) = data.get("nonce").and_then(Value::as_str) else { return Ok(()) };
-        let code = data.text("code")?;
-        let unknown = matches!(code, "unknown_outcome" | "timeout");
-        let answer = if unknown { Answer::Unknown } else { Answer::Refused };
-        self.answered(nonce, answer(code.to_owned()));
-        if PATIENT.contains(&code) {
-            let asked = data.get("retry_after_ms").and_then(Value::as_u64).unwrap_or(0);
-            self.book.again(nonce, Duration::from_millis(asked));
-        } else {
-            self.book.settle(nonce);
-        }
-        Ok(())
-    }
-
-    fn answered(&mut self, nonce: &str, answer: Answer) {
-        let Some(calls) = self.asked.get_mut(nonce) else { return };
-        if !calls.is_empty() {
-            self.parts.town.recorder.answered(calls.remove(0), answer);
-        }
-        if calls.is_empty() {
-            self.asked.remove(nonce);
-        }
-    }
-
-    /// Pages what is owed, as far as there are answers; the rest stays owed.
-    async fn page(&mut self, session: &mut Session, edge: usize) -> Outcome {
-        if self.page_at > Instant::now() {
-            return Ok(());
-        }
-        let Parts { town, person, .. } = &self.parts;
-        while let Some(conversation) = session.cursors.owing() {
-            let Some(gap) = session.cursors.next_gap(conversation) else { return Ok(()) };
-            let api = town.api(person, edge).await?;
-            let asked = paging::entries(&api, conversation, gap.from, paging::PAGE);
-            let Ok(Ok(page)) = timeout(PAGED_WITHIN, asked).await else {
-                self.page_at = Instant::now() + PAGE_AGAIN;
-                return Ok(());
-            };
-            let inside = page.ids.iter().take_while(|&&id| id < gap.to).count();
-            for &id in &page.ids[..inside] {
-                let paged = session.cursors.paged(conversation, id);
-                ensure!(paged.is_ok(), "a page of {conversation} has {id}: {paged:?}");
-            }
-            let reached = page.next.is_none_or(|next| next.saturating_add(1) >= gap.to);
-            let done = reached || !page.has_more;
-            let items = &page.items[..inside];
-            town.recorder.paged(
-                self.device.memory,
-                conversation,
-                (gap.from, gap.to),
-                items,
-                done,
-            )?;
-            if done {
-                session.cursors.paged_to_the_end(conversation);
-            }
-        }
-        Ok(())
-    }
-
-    fn stands(&self, session: &Session, targets: &BTreeMap<u64, BTreeMap<u64, u64>>) -> bool {
-        let at =
-            |(&place, last): (&u64, &u64)| session.cursors.cursor(place).as_ref() >= Some(last);
-        let targets = targets.get(&self.parts.person.id);
-        session.cursors.owing().is_none() && targets.is_none_or(|all| all.iter().all(at))
     }
 
     /// At the end every device that was put away lives by itself.

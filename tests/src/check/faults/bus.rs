@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use crate::eventually::{Seen, eventually};
 use crate::json::Look as _;
 use crate::stack::Stack;
 use crate::{Context as _, Outcome};
@@ -14,16 +15,24 @@ use crate::{Context as _, Outcome};
 /// How long a question may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 
+/// A stream is led by another node by then.
+const LED_WITHIN: Duration = Duration::from_secs(15);
+/// The stream that is no part of the platform.
+pub const REFERENCE: &str = "REFERENCE";
+
 /// A connection to the cluster, and the log streams there.
 pub struct Bus {
     client: async_nats::Client,
     streams: Vec<String>,
+    /// Whether there is a stream beside the platform's, to compare with.
+    pub has_reference: bool,
 }
 
 impl Bus {
     /// Connects, and finds the log streams.
     pub async fn find(stack: &Stack) -> Outcome<Self> {
-        let mut bus = Self { client: stack.checker().await?, streams: Vec::new() };
+        let mut bus =
+            Self { client: stack.checker().await?, streams: Vec::new(), has_reference: false };
         let names =
             bus.ask("STREAM.NAMES", &json!({})).await?.during("the names of the streams")?;
         for name in names.list("streams")? {
@@ -59,9 +68,32 @@ impl Bus {
         Ok(number.and_then(|number| number.checked_sub(1)))
     }
 
-    /// Tells the leader of a stream to step down.
-    pub async fn step_down(&self, stream: &str) -> Outcome {
-        self.ask(&format!("STREAM.LEADER.STEPDOWN.{stream}"), &json!({})).await.map(|_| ())
+    /// Tells the leader of a stream to step down; for a node, where one is named by its index.
+    pub async fn step_down(&self, stream: &str, heir: Option<usize>) -> Outcome {
+        let body = match heir {
+            Some(index) => json!({ "placement": { "preferred": format!("natter-{}", index + 1) } }),
+            None => json!({}),
+        };
+        self.ask(&format!("STREAM.LEADER.STEPDOWN.{stream}"), &body).await.map(|_| ())
+    }
+
+    /// Has the reference stream, where there is one, led by a node, so that what hits the leader of a
+    /// log stream hits that of the reference as well.
+    pub async fn lead_reference(&self, index: usize) -> Outcome {
+        if !self.has_reference {
+            return Ok(());
+        }
+        eventually("the reference is led by the same node", LED_WITHIN, async || {
+            let leader = self.leader(REFERENCE).await?;
+            if leader == Some(index) {
+                return Ok(Seen::Done(()));
+            }
+            if leader.is_some() {
+                self.step_down(REFERENCE, Some(index)).await?;
+            }
+            Ok(Seen::not_yet(format_args!("led by {leader:?}, not by {index}")))
+        })
+        .await
     }
 
     /// One request of the JetStream API. None: no answer, or that there is none now.

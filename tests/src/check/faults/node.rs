@@ -2,6 +2,7 @@
 //!
 //! Invariant: one node at a time, so that two of three live.
 
+use super::bus::REFERENCE;
 use super::{Heal, Kind, World, Wound};
 use crate::process::signal;
 use crate::{Context as _, Outcome};
@@ -12,6 +13,9 @@ pub(super) async fn inject(world: &mut World, kind: Kind, pick: u64) -> Outcome<
     let leads = kind != Kind::KillFollower && kind != Kind::PauseFollower;
     // Without a leader there is an election under way, and enough is wrong.
     let Some(leader) = world.bus.leader(&stream).await? else { return Ok(None) };
+    if leads {
+        world.bus.lead_reference(leader).await?;
+    }
     let nodes = world.stack.nodes();
     let place = if leads {
         leader
@@ -36,7 +40,10 @@ pub(super) async fn inject(world: &mut World, kind: Kind, pick: u64) -> Outcome<
             Heal::Node(place)
         }
         _ => {
-            world.bus.step_down(&stream).await?;
+            world.bus.step_down(&stream, None).await?;
+            if world.bus.has_reference {
+                world.bus.step_down(REFERENCE, None).await?;
+            }
             Heal::Nothing
         }
     };
