@@ -177,7 +177,9 @@ impl Mongo {
         if self.0.copying {
             return Ok(());
         }
-        CopyState::usable(super::transfer::state(database).await?.as_ref())
+        CopyState::usable(super::transfer::state(database).await?.as_ref())?;
+        metrics::gauge!("natter_mongodb_up").set(1.0);
+        Ok(())
     }
 
     async fn database(&self) -> Result<Database, StoreError> {
