@@ -7,7 +7,8 @@
 
 use bus_schema::error::{Code, Failure};
 use bus_schema::ids::{ConversationId, UserId};
-use bus_schema::ops::channels::{Access, ChannelRequest, Listed};
+use bus_schema::ops::Empty;
+use bus_schema::ops::channels::{Access, ChannelRequest, ListConversations, Listed, Listing};
 use bus_schema::runtime::call::Call;
 
 use crate::state::Edge;
@@ -23,10 +24,15 @@ impl Edge {
     ) -> Result<Listed, Failure> {
         let call = Call::asserted(user).request_id(request_id);
         let asked = self.bus.call::<Access>(&call, &ChannelRequest { id }).await;
-        asked.or_else(|failure| match failure.code {
-            Code::Unavailable | Code::Timeout => self.listed(user, id).ok_or(failure),
-            _ => Err(failure),
-        })
+        asked.or_else(|failure| otherwise(failure, || self.listed(user, id)))
+    }
+
+    /// All conversations of this user, asked of the channels role. Also while it does not answer, if
+    /// this edge has kept their list up since it was read.
+    pub(crate) async fn listing(&self, user: UserId, request_id: &str) -> Result<Listing, Failure> {
+        let call = Call::asserted(user).request_id(request_id);
+        let asked = self.bus.call::<ListConversations>(&call, &Empty {}).await;
+        asked.or_else(|failure| otherwise(failure, || self.hub.find_user(user)?.listing()))
     }
 
     /// A conversation of this user, from this edge's list where it is there: for sending.
@@ -44,5 +50,13 @@ impl Edge {
 
     fn listed(&self, user: UserId, id: ConversationId) -> Option<Listed> {
         self.hub.find_user(user)?.listed(id)
+    }
+}
+
+/// What this edge knows, if the channels role does not answer.
+fn otherwise<T>(failure: Failure, known: impl FnOnce() -> Option<T>) -> Result<T, Failure> {
+    match failure.code {
+        Code::Unavailable | Code::Timeout => known().ok_or(failure),
+        _ => Err(failure),
     }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod cut;
+pub(crate) mod mongod;
 pub(crate) mod redis;
 
 use std::path::{Path, PathBuf};

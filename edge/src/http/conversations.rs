@@ -4,9 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use bus_schema::events::{Conversation, User};
-use bus_schema::ops::Empty;
-use bus_schema::ops::channels::ListConversations;
-use bus_schema::runtime::call::Call;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -33,8 +30,7 @@ pub(crate) struct Conversations {
 }
 
 async fn list(State(edge): State<Arc<Edge>>, caller: Caller) -> Answer<Shown<Conversations>> {
-    let call = Call::asserted(caller.user).request_id(caller.request_id());
-    let listing = edge.bus.call::<ListConversations>(&call, &Empty {}).await?;
+    let listing = edge.listing(caller.user, caller.request_id()).await?;
     let asking = Asking { user: caller.user, request_id: caller.request_id() };
     let view = conversations::view_for(&edge, asking, &listing, |_| true).await?;
     Ok(Shown(Conversations { conversations: view.conversations, users: view.users }))

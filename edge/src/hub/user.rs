@@ -36,8 +36,9 @@ use crate::follow::conversation::Command;
 use crate::state::Edge;
 use crate::ws::outbox::{Lag, Outbox, SocketId};
 
-/// Attempts to read a list before the sockets are sent to resume elsewhere.
-const RELOAD_ATTEMPTS: u32 = 20;
+/// How long reading a list is tried before the sockets are sent to resume elsewhere. By time, as a
+/// refusal may come at once: a store that is away for a minute costs nobody their connection.
+const RELOAD_FOR: Duration = Duration::from_mins(2);
 
 struct Socket {
     outbox: Arc<Outbox>,
@@ -309,14 +310,14 @@ impl UserTask {
         self.reloading = true;
         let (edge, user, handle) = (self.edge.clone(), self.user, self.handle.clone());
         tokio::spawn(async move {
-            let mut attempt = 0;
+            let (started, mut attempt) = (Instant::now(), 0_u32);
             let listing = loop {
                 let call = Call::asserted(user);
                 let listing = edge.bus.call::<ListConversations>(&call, &Empty {}).await;
-                attempt += 1;
-                if listing.is_ok() || attempt >= RELOAD_ATTEMPTS {
+                if listing.is_ok() || started.elapsed() >= RELOAD_FOR {
                     break listing;
                 }
+                attempt = attempt.saturating_add(1);
                 sleep(jitter(Duration::from_millis(200) * attempt.min(10))).await;
             };
             handle.send(UserCommand::Listed(listing)).await;

@@ -12,9 +12,8 @@ use bus_schema::error::{Close, Code, Failure};
 use bus_schema::events::{Conversation, Rates, Ready, User};
 use bus_schema::frames::{self, Identify, event};
 use bus_schema::ids::{ConversationId, EntryId, SessionId, StreamIndex, UserId};
-use bus_schema::ops::Empty;
 use bus_schema::ops::auth::Claims;
-use bus_schema::ops::channels::{ListConversations, Listed, Listing};
+use bus_schema::ops::channels::{Listed, Listing};
 use bus_schema::ops::profiles::{GetProfiles, GetProfilesRequest};
 use bus_schema::runtime::call::Call;
 use bus_schema::subjects::LogSubject;
@@ -110,7 +109,7 @@ async fn gather(
     cursors: &HashMap<ConversationId, EntryId>,
     stages: &mut Stages,
 ) -> Result<Gathered, Failure> {
-    let mut listing = list(edge, account, user).await?;
+    let mut listing = edge.listing(account, "").await?;
     stages.done("list");
     for _ in 0..ROUNDS {
         for listed in &listing.conversations {
@@ -128,7 +127,7 @@ async fn gather(
             conversations::view_in_stages(edge, asking, &listing, wanted, |s| stages.done(s));
         let view = view.await?;
         let notices = user.notices();
-        let again = list(edge, account, user).await?;
+        let again = edge.listing(account, "").await?;
         stages.done("list_again");
         let places = |l: &Listing| l.conversations.iter().map(|c| c.place).collect::<HashSet<_>>();
         if places(&again).is_subset(&places(&listing)) {
@@ -142,13 +141,6 @@ async fn gather(
         listing = again;
     }
     Err(Failure::unavailable())
-}
-
-/// The list of conversations; from memory if the channels role does not answer and this edge has
-/// kept it up since it was read.
-async fn list(edge: &Edge, account: UserId, user: &UserHandle) -> Result<Listing, Failure> {
-    let listing = edge.bus.call::<ListConversations>(&Call::asserted(account), &Empty {}).await;
-    listing.or_else(|failure| user.listing().ok_or(failure))
 }
 
 async fn own_profile(edge: &Edge, account: UserId) -> Result<User, Failure> {

@@ -41,6 +41,28 @@ fn live_chat_goes_on_without_workers_and_everything_is_there_when_they_are_back(
     });
 }
 
+/// What asks whether somebody may read, and where, is answered from what their edge knows.
+#[test]
+fn who_is_connected_goes_on_without_the_channels_role() {
+    let plan = Plan::default().workers(&["setup,auth,profiles,history,persister", "channels"]);
+    alone(LIMIT, plan, async |stack, world| {
+        let (owner, member, channel) = world.channel_of_two().await?;
+        let (mut from, to) = (owner.session().await?, member.session().await?);
+        let sent = from.say(channel, "before").await?;
+        stack.kill("worker-1")?;
+        from.say(channel, "after").await?;
+        owner.edit(channel, sent, "edited").await?;
+        member.read(channel, sent).await?;
+        ensure!(member.listed(channel).await?.is_some(), "the list is there");
+        let cursors = to.close().await;
+        let _resumed = member.resume(&member.edge, cursors).await?;
+        let path = format!("/channels/{channel}");
+        let answer = owner.api.patch(&path, &serde_json::json!({ "name": "x" })).await?;
+        ensure!(answer.code() == Some("unavailable"), "{answer:?}");
+        stack.revive("worker-1").await
+    });
+}
+
 #[test]
 fn what_was_stored_survives_everything_being_killed() {
     alone(LIMIT, Plan::default(), async |stack, world| {

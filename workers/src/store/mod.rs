@@ -40,6 +40,11 @@ pub enum StoreErrorKind {
     Corrupt,
 }
 
+/// Why a store was not asked: it is known to be away, which was said when it was found out.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is away")]
+pub(crate) struct KnownAway(pub(crate) &'static str);
+
 /// A failed operation of a store.
 #[derive(Clone)]
 pub struct StoreError {
@@ -82,6 +87,8 @@ impl From<StoreError> for Failure {
             StoreErrorKind::Conflict => {
                 Self::new(Code::Conflict, "conflict with the present state")
             }
+            // One line for each of those who are refused would drown the one that says why.
+            _ if error.source().is_some_and(|why| why.is::<KnownAway>()) => Self::unavailable(),
             StoreErrorKind::Unavailable | StoreErrorKind::Corrupt => {
                 tracing::error!(store.error = %error, "store failed");
                 Self::unavailable()

@@ -47,8 +47,8 @@ async fn recent_history_goes_on_while_the_store_is_away() {
     assert_eq!(bench.summary(ANN).await.last_id, ids([61]).pop());
     let call = Call::platform().stream(STREAM);
     let bob = UserId(2);
-    let read =
-        SetReadRequest { user: bob, place: PLACE, id: EntryId::new(55, STREAM), fresh: LATEST };
+    let (id, since) = (EntryId::new(55, STREAM), EntryId::ZERO);
+    let read = SetReadRequest { user: bob, place: PLACE, since, id, fresh: LATEST };
     assert!(bench.edge.call::<SetRead>(&call, &read).await.unwrap().moved);
     let before = bench.summary(bob).await;
     assert_eq!((before.read_id, before.unread), (Some(read.id), 6));

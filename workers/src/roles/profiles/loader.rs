@@ -2,7 +2,8 @@
 //!
 //! Invariant: one query at a time. Requests that miss while it runs wait together for the next one,
 //! in which each id stands once. Only they look into the cache again, together and once, for what
-//! the query has brought: whoever meets no other has looked each id up once and no more.
+//! the query has brought: whoever meets no other has looked each id up once and no more. A query that
+//! fails refuses only those who asked for somebody of whom nothing is known.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -55,6 +56,25 @@ struct Miss {
     reply: oneshot::Sender<Result<Arc<Found>, Failure>>,
 }
 
+impl Miss {
+    fn wants_any(&self, ids: &HashSet<UserId>) -> bool {
+        self.missing.ids.iter().any(|(id, _)| ids.contains(id))
+    }
+}
+
+/// What a query comes to.
+struct Loaded {
+    found: Found,
+    refused: Option<Refused>,
+}
+
+/// It failed.
+struct Refused {
+    why: Failure,
+    /// Those of whom nothing is known; of the others, the last known is found.
+    unknown: HashSet<UserId>,
+}
+
 /// Hands misses to the one task that queries.
 pub(super) struct Loader(mpsc::Sender<Miss>);
 
@@ -98,10 +118,13 @@ impl Worker {
     async fn answer_all(mut self, mut misses: mpsc::Receiver<Miss>) {
         let mut waiting = Vec::with_capacity(REQUESTS_PER_QUERY);
         while misses.recv_many(&mut waiting, REQUESTS_PER_QUERY).await > 0 {
-            let found = self.load(&mut waiting).await;
+            let Loaded { found, refused } = self.load(&mut waiting).await;
+            let found = Arc::new(found);
             for miss in waiting.drain(..) {
+                let refused = refused.as_ref().filter(|refused| miss.wants_any(&refused.unknown));
+                let answer = refused.map_or_else(|| Ok(Arc::clone(&found)), |r| Err(r.why.clone()));
                 // Whoever asked may have gone away; the cache has the answer.
-                let _ = miss.reply.send(found.clone());
+                let _ = miss.reply.send(answer);
             }
         }
     }
@@ -111,16 +134,16 @@ impl Worker {
         let mut wanted: BTreeMap<UserId, Wanted> = BTreeMap::new();
         for miss in waiting {
             let late = self.last_put.is_some_and(|put| miss.asked_at <= put);
-            for (id, stale) in miss.missing.ids.drain(..) {
-                let entry = wanted.entry(id).or_insert(Wanted { stale: None, look_again: true });
+            for (id, stale) in &mut miss.missing.ids {
+                let entry = wanted.entry(*id).or_insert(Wanted { stale: None, look_again: true });
                 entry.look_again &= late;
-                entry.stale = entry.stale.take().or(stale);
+                entry.stale = entry.stale.take().or_else(|| stale.take());
             }
         }
         wanted
     }
 
-    async fn load(&mut self, waiting: &mut [Miss]) -> Result<Arc<Found>, Failure> {
+    async fn load(&mut self, waiting: &mut [Miss]) -> Loaded {
         let mut wanted = self.gather(waiting);
         let mut found = Found::with_capacity(wanted.len());
         let again = wanted.iter().filter(|(_, wanted)| wanted.look_again).map(|(id, _)| *id);
@@ -136,7 +159,7 @@ impl Worker {
             }
         }
         if wanted.is_empty() {
-            return Ok(Arc::new(found));
+            return Loaded { found, refused: None };
         }
         let ids: Vec<UserId> = wanted.keys().copied().collect();
         match query(&*self.users, &*self.cache, &ids).await {
@@ -144,15 +167,20 @@ impl Worker {
                 self.last_put = Some(Instant::now());
                 found.extend(profiles.into_iter().map(|p| (p.user.id, p)));
             }
-            // A name of a minute ago is better than none, if that is all that is asked for.
-            Err(error) if wanted.values().all(|wanted| wanted.stale.is_some()) => {
-                tracing::warn!(%error, "profiles could not be read again; the last known are given");
-                let stale = wanted.into_values().filter_map(|wanted| wanted.stale);
-                found.extend(stale.map(|p| (p.user.id, p)));
+            Err(error) => {
+                let mut unknown = HashSet::new();
+                for (id, Wanted { stale, .. }) in wanted {
+                    // A name of a minute ago is better than none.
+                    match stale {
+                        Some(profile) => drop(found.insert(id, profile)),
+                        None => drop(unknown.insert(id)),
+                    }
+                }
+                let refused = Refused { why: error.into(), unknown };
+                return Loaded { found, refused: Some(refused) };
             }
-            Err(error) => return Err(error.into()),
         }
-        Ok(Arc::new(found))
+        Loaded { found, refused: None }
     }
 }
 

@@ -1,14 +1,17 @@
 //! Reaching MongoDB.
 //!
 //! Invariants: connecting happens in the background and never ends; until there is a connection,
-//! operations are [`Unavailable`](crate::store::StoreErrorKind::Unavailable), each within a bound. What
-//! was answered is on a majority of the replica set, and reads come from the primary and show only
+//! operations are [`Unavailable`](crate::store::StoreErrorKind::Unavailable), each within a bound, and
+//! while no primary can be reached at once. What was answered is on a majority of the replica set, and reads come from the primary and show only
 //! that. Nothing is written before the unique indexes are there: every operation first makes sure,
 //! once in a process, that the schema's version is recorded.
 //!
 //! Leaves out documents: those stand beside each aggregate.
 
 mod failures;
+#[cfg(test)]
+mod outage_tests;
+mod reach;
 pub(crate) mod schema;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -31,6 +34,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub(crate) use self::failures::{corrupt, duplicate_key, kept_changing};
+use self::reach::{Reach, Sign};
 pub(crate) use self::values::{bytes, date, from_bson, hash, time, to_bson};
 use crate::store::transfer::CopyState;
 use crate::store::{StoreError, StoreErrorKind};
@@ -58,9 +62,11 @@ pub struct MongoSettings {
     pub max_waiting: usize,
     /// Milliseconds that making a connection may take.
     pub connect_timeout_ms: u64,
-    /// Milliseconds that an operation waits for a primary.
+    /// Milliseconds that an operation waits for a primary. One that is not there by then is not
+    /// waited for by others: they are `Unavailable` at once, until it is found.
     pub primary_wait_ms: u64,
-    /// Milliseconds that an operation may take in all.
+    /// Milliseconds that an operation may take in all. Less than the 2 s after which a request that
+    /// may be repeated is sent again: whoever asks hears `unavailable`, not `timeout`.
     pub operation_timeout_ms: u64,
 }
 
@@ -75,8 +81,8 @@ impl Default for MongoSettings {
             max_connections: 32,
             max_waiting: 1_024,
             connect_timeout_ms: 2_000,
-            primary_wait_ms: 2_000,
-            operation_timeout_ms: 3_000,
+            primary_wait_ms: 1_000,
+            operation_timeout_ms: 1_800,
         }
     }
 }
@@ -92,6 +98,7 @@ struct Inner {
     copying: bool,
     /// For operations at work and those waiting for a connection: the driver's own queue has no end.
     places: Semaphore,
+    reach: Reach,
     client: OnceCell<Client>,
     /// Set once the schema is known to be there.
     prepared: OnceCell<()>,
@@ -121,6 +128,7 @@ impl Mongo {
             settings: settings.clone(),
             copying,
             places: Semaphore::new(places.min(Semaphore::MAX_PERMITS)),
+            reach: Reach::default(),
             client: OnceCell::new(),
             prepared: OnceCell::new(),
         })))
@@ -142,6 +150,7 @@ impl Mongo {
     where
         W: Future<Output = Result<T, StoreError>> + Send,
     {
+        let begun = self.0.reach.begin()?;
         let _place =
             self.0.places.try_acquire().map_err(|_| unavailable("too many wait for it"))?;
         let deadline = Instant::now() + Duration::from_millis(self.0.settings.operation_timeout_ms);
@@ -152,9 +161,14 @@ impl Mongo {
             work(database).await
         };
         // Boxed: the driver's futures are large, and those of all aggregates hold this one.
-        timeout_at(deadline, Box::pin(bounded))
-            .await
-            .unwrap_or_else(|_| Err(unavailable("no answer in time")))
+        let Ok(done) = timeout_at(deadline, Box::pin(bounded)).await else {
+            self.doubt(begun, Sign::Unanswered);
+            return Err(unavailable("no answer in time"));
+        };
+        if let Some(sign) = done.as_ref().err().and_then(failures::sign) {
+            self.doubt(begun, sign);
+        }
+        done
     }
 
     /// That the database can be used.
@@ -163,7 +177,9 @@ impl Mongo {
         if self.0.copying {
             return Ok(());
         }
-        CopyState::usable(super::transfer::state(database).await?.as_ref())
+        CopyState::usable(super::transfer::state(database).await?.as_ref())?;
+        metrics::gauge!("natter_mongodb_up").set(1.0);
+        Ok(())
     }
 
     async fn database(&self) -> Result<Database, StoreError> {

@@ -98,3 +98,21 @@ async fn a_store_that_is_down_is_covered_by_what_was_known() {
     let refused = world.load(1..3, known.as_ref()).await.unwrap_err();
     assert_eq!(refused.code, Code::Unavailable);
 }
+
+#[tokio::test]
+async fn a_store_that_is_down_refuses_nobody_because_of_others() {
+    let world = world().await;
+    world.users.hold.send_replace(true);
+    let first = tokio::spawn(world.load(5..6, None));
+    eventually("the first query", async || (world.users.counted() == (1, 1)).then_some(())).await;
+    let known = Some(profile(1, 1, "known"));
+    let knows = tokio::spawn(world.load(1..2, known.as_ref()));
+    let knows_not = tokio::spawn(world.load(2..3, None));
+    tokio::task::yield_now().await;
+    world.users.down.store(true, Ordering::SeqCst);
+    world.users.hold.send_replace(false);
+    assert_eq!(first.await.unwrap().unwrap(), 1);
+    assert_eq!(knows.await.unwrap().unwrap(), 1);
+    assert_eq!(knows_not.await.unwrap().unwrap_err().code, Code::Unavailable);
+    assert_eq!(world.users.counted(), (2, 3), "they met");
+}

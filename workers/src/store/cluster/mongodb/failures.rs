@@ -3,8 +3,11 @@
 //! Invariant: what is shown of a failure names codes and servers, never what documents or commands
 //! held: servers repeat both in their messages.
 
+use std::error::Error as _;
+
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 
+use super::reach::Sign;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// A second document with a unique key.
@@ -27,6 +30,19 @@ pub(crate) fn duplicate_key(error: &Error) -> Option<&str> {
     // As in "E11000 duplicate key error collection: natter.users index: username dup key: { ... }".
     let (_, index) = message.split_once(" index: ").filter(|_| code == DUPLICATE_KEY)?;
     index.split_once(' ').map(|(name, _)| name)
+}
+
+/// Why nothing was answered.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+struct Silence {
+    sign: Sign,
+    why: String,
+}
+
+/// What a failure says of the primary; `None` if it says nothing.
+pub(super) fn sign(error: &StoreError) -> Option<Sign> {
+    error.source()?.downcast_ref::<Silence>().map(|silence| silence.sign)
 }
 
 /// The code and the message of what the server refused.
@@ -54,7 +70,18 @@ impl From<Error> for StoreError {
             }
             _ => StoreErrorKind::Unavailable,
         };
-        Self::new(kind, format!("MongoDB: {}", describe(&error)))
+        let why = format!("MongoDB: {}", describe(&error));
+        if kind != StoreErrorKind::Unavailable {
+            return Self::new(kind, why);
+        }
+        let no_primary = matches!(
+            &*error.kind,
+            ErrorKind::ServerSelection { .. }
+                | ErrorKind::Io(_)
+                | ErrorKind::ConnectionPoolCleared { .. }
+        );
+        let sign = if no_primary { Sign::NoPrimary } else { Sign::Unanswered };
+        Self::new(kind, Silence { sign, why })
     }
 }
 
