@@ -90,7 +90,7 @@ pub(super) async fn run(
     };
     let mut used = Instant::now();
     loop {
-        let keep = if this.handle.list.read().is_some() {
+        let keep = if this.reloading || this.handle.list.read().is_some() {
             edge.settings.list_kept_s
         } else {
             edge.settings.linger_s
@@ -108,7 +108,9 @@ pub(super) async fn run(
             },
             command = commands.recv() => match command {
                 Some(command) => {
-                    used = Instant::now();
+                    if !matches!(command, UserCommand::Listed(_)) {
+                        used = Instant::now();
+                    }
                     this.command(command).await;
                 }
                 None => break,
@@ -299,9 +301,11 @@ impl UserTask {
     /// Reads the list anew, once at a time.
     fn reload(&mut self) {
         if self.sockets.is_empty() {
-            // Nobody to tell, and a list that is not kept up must not be believed.
-            *self.handle.list.write() = None;
-            return;
+            // Nobody to tell, and until it is read a list that is not kept up must not be believed.
+            let kept = self.handle.list.write().take().is_some();
+            if !kept && !self.reloading {
+                return;
+            }
         }
         if self.reloading {
             self.again = true;
