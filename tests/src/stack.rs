@@ -33,6 +33,7 @@ const READY_WITHIN: Duration = Duration::from_mins(1);
 const DRAINED_WITHIN: Duration = Duration::from_mins(1);
 
 /// What it all stands on.
+#[expect(clippy::large_enum_variant, reason = "there is one of it, and it is not moved about")]
 enum Bus {
     Single(NatsServer),
     Cluster(Cluster),

@@ -67,11 +67,11 @@ pub struct Drive {
 
 impl Drive {
     /// Everybody begins. Every second person has two sockets.
-    pub fn start(town: Arc<Town>, traffic: Traffic, orders: &watch::Receiver<Orders>) -> Self {
+    pub fn start(town: &Arc<Town>, traffic: Traffic, orders: &watch::Receiver<Orders>) -> Self {
         let (phase, seen) = watch::channel(Phase::Running);
         let (tell, broken) = mpsc::channel(BROKEN);
         let mut drive = Self {
-            town: town.clone(),
+            town: Arc::clone(town),
             phase,
             actors: Vec::new(),
             clients: Vec::new(),

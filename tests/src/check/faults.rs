@@ -22,7 +22,7 @@ use clap::ValueEnum;
 use tokio::sync::watch;
 
 use self::bus::Bus;
-use super::proxy::Network;
+use super::proxy::{Network, Weather};
 use crate::stack::Stack;
 use crate::{Context as _, Outcome};
 
@@ -250,7 +250,7 @@ impl World {
             Heal::Launch(names) => process::launch(self, &names)?,
             Heal::Continue(pids) => process::unpause(self, &pids),
             Heal::Node(index) => node::revive(self, index)?,
-            Heal::Links(links) => links.iter().for_each(|link| link.set(Default::default())),
+            Heal::Links(links) => links.iter().for_each(|link| link.set(Weather::default())),
             Heal::Stream(full) => disk::heal(self, full).await?,
         }
         Ok(())

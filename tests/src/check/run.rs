@@ -160,7 +160,9 @@ async fn single_faults(options: &Options) -> Outcome<bool> {
     }
     println!("\n| fault | times | sending | live | NATS: publishing | NATS: live |");
     println!("|---|---|---|---|---|---|");
-    lines.iter().for_each(|line| println!("{line}"));
+    for line in &lines {
+        println!("{line}");
+    }
     Ok(clean)
 }
 
@@ -240,7 +242,7 @@ async fn drive(
     }
     let town = Arc::new(town);
     let traffic = Traffic { seed, rate: options.rate, only_messages: options.only_messages };
-    let mut drive = Drive::start(town.clone(), traffic, &orders);
+    let mut drive = Drive::start(&town, traffic, &orders);
     let lasts = Duration::from_secs(options.seconds);
     let planned = schedule::plan(seed, lasts, &options.kinds());
     inject(world, recorder, &planned, lasts).await?;

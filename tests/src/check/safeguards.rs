@@ -38,7 +38,7 @@ impl Case {
             format!("--faults {}", self.faults.join(","))
         };
         let seeds = self.seen.map_or_else(|| "1..21".to_owned(), |(seed, _)| seed.to_string());
-        let more: String = self.more.iter().map(|word| format!(" {word}")).collect();
+        let more: String = self.more.iter().flat_map(|word| [" ", word]).collect();
         format!("natter-check --seeds {seeds} --without {} {faults}{more}", without.join(","))
     }
 }

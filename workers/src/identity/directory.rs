@@ -208,12 +208,11 @@ fn ids(directory: &Path) -> Result<Ids, IdentityError> {
     let id = |account: Account| {
         let path = directory.join(format!("{}.pub", account.file_name()));
         let at = |error| IdentityError::file(&path, error);
-        let said = match files::read(&path).map_err(at)? {
-            Some(said) => said,
-            None => {
-                let new = KeyPair::new_account().public_key();
-                files::put_first(&path, &format!("{new}\n")).map_err(at)?
-            }
+        let said = if let Some(said) = files::read(&path).map_err(at)? {
+            said
+        } else {
+            let new = KeyPair::new_account().public_key();
+            files::put_first(&path, &format!("{new}\n")).map_err(at)?
         };
         let id = said.trim();
         let known = KeyPair::from_public_key(id).ok().filter(|_| id.starts_with('A'));

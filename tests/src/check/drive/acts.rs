@@ -119,7 +119,7 @@ impl Actor {
 
     async fn one(&mut self, act: Act) -> Outcome {
         match act {
-            Act::Say | Act::Read => self.on_a_socket(act).await,
+            Act::Say | Act::Read => self.on_a_socket(act),
             Act::Post => self.post().await?,
             Act::Edit | Act::Delete => self.change_a_message(act).await?,
             Act::Create => self.create().await?,
@@ -166,7 +166,7 @@ impl Actor {
         self.town.call(&self.person, edge, op, request).await
     }
 
-    async fn on_a_socket(&mut self, act: Act) {
+    fn on_a_socket(&mut self, act: Act) {
         let Some(place) = self.mine() else { return };
         let wish = if act == Act::Say {
             let content = self.new_text("message");

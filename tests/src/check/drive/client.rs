@@ -186,12 +186,12 @@ impl Client {
         let polite = self.parts.random.random_ratio(1, 3);
         self.device.cursors = match end {
             End::Lost(_) => session.abandon(),
-            _ if polite => session.close().await,
-            _ => session.abandon(),
+            End::Wished if polite => session.close().await,
+            End::Wished => session.abandon(),
         };
         let (code, wished) = match end {
             End::Lost(code) => (code, false),
-            _ => (None, true),
+            End::Wished => (None, true),
         };
         town.recorder.closed(connection, code, wished);
         Ok((end, resumed))

@@ -24,17 +24,23 @@ pub(super) fn judge(story: &Story<'_>) -> Vec<Finding> {
             }
             What::Paged { device, conversation, entries, .. } => {
                 let person = story.devices.get(device).map_or(0, |device| device.person);
-                entries.iter().for_each(|entry| look(*conversation, entry, person));
+                for entry in entries {
+                    look(*conversation, entry, person);
+                }
             }
             What::Asked { call, person, op: Op::Page { conversation, .. }, .. } => {
                 asked.insert(*call, (*person, *conversation));
             }
             What::Answered { call, answer: Answer::Entries(entries) } => {
                 let Some(&(person, conversation)) = asked.get(call) else { continue };
-                entries.iter().for_each(|entry| look(conversation, entry, person));
+                for entry in entries {
+                    look(conversation, entry, person);
+                }
             }
             What::Seen(Seen::Entries { person, conversation, pages: Ok(entries) }) => {
-                entries.iter().for_each(|entry| look(*conversation, entry, *person));
+                for entry in entries {
+                    look(*conversation, entry, *person);
+                }
                 found.extend(whole_log(story, *conversation, *person, entries));
             }
             What::Seen(Seen::History { person, conversation, forwards, pages: Ok(messages) }) => {

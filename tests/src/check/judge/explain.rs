@@ -149,16 +149,17 @@ fn concerns(story: &Story<'_>, finding: &Finding, note: &Note) -> bool {
         finding.device.is_none_or(|device| line.is_some_and(|line| line.device == device))
     };
     match &note.what {
-        What::Asked { op, .. } => match op {
-            Op::Send { conversation, .. }
-            | Op::Edit { conversation, .. }
-            | Op::Delete { conversation, .. }
-            | Op::AddMember { conversation, .. }
-            | Op::RemoveMember { conversation, .. }
-            | Op::Rename { conversation, .. }
-            | Op::DeleteChannel { conversation } => ours(*conversation),
-            _ => false,
-        },
+        What::Asked {
+            op:
+                Op::Send { conversation, .. }
+                | Op::Edit { conversation, .. }
+                | Op::Delete { conversation, .. }
+                | Op::AddMember { conversation, .. }
+                | Op::RemoveMember { conversation, .. }
+                | Op::Rename { conversation, .. }
+                | Op::DeleteChannel { conversation },
+            ..
+        } => ours(*conversation),
         What::Opened { connection, .. } | What::Closed { connection, .. } => {
             finding.device.is_some() && device(connection)
         }

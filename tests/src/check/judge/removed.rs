@@ -52,13 +52,19 @@ pub(super) fn judge(story: &Story<'_>) -> Vec<Finding> {
                     Answer::Messages(messages) => messages.iter().map(|m| m.id).collect(),
                     _ => continue,
                 };
-                ids.iter().for_each(|id| look(person, conversation, *id, "from history", None));
+                for id in &ids {
+                    look(person, conversation, *id, "from history", None);
+                }
             }
             What::Seen(Seen::Entries { person, conversation, pages: Ok(entries) }) => {
-                entries.iter().for_each(|e| look(*person, *conversation, e.id, "at rest", None));
+                for e in entries {
+                    look(*person, *conversation, e.id, "at rest", None);
+                }
             }
             What::Seen(Seen::History { person, conversation, pages: Ok(messages), .. }) => {
-                messages.iter().for_each(|m| look(*person, *conversation, m.id, "at rest", None));
+                for m in messages {
+                    look(*person, *conversation, m.id, "at rest", None);
+                }
             }
             _ => {}
         }

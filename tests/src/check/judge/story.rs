@@ -211,7 +211,9 @@ impl<'a> Story<'a> {
         match event {
             Event::Ready { conversations, .. } => {
                 line.ready.get_or_insert(place);
-                conversations.iter().for_each(|shown| self.shown(person, shown));
+                for shown in conversations {
+                    self.shown(person, shown);
+                }
             }
             Event::ConversationAdd(shown) => self.shown(person, shown),
             Event::Resumed => _ = line.resumed.get_or_insert(place),

@@ -100,11 +100,11 @@ fn fresh(notes: &mut [Note], rng: &mut StdRng, wanted: fn(&Shown) -> bool) -> Op
 
 fn change_fresh(notes: &mut [Note], old: &Shown, change: impl Fn(&mut Shown)) {
     for note in notes {
-        if let What::Seen(Seen::Fresh { conversations: Ok(list), .. }) = &mut note.what {
-            if let Some(shown) = list.iter_mut().find(|shown| *shown == old) {
-                change(shown);
-                return;
-            }
+        if let What::Seen(Seen::Fresh { conversations: Ok(list), .. }) = &mut note.what
+            && let Some(shown) = list.iter_mut().find(|shown| *shown == old)
+        {
+            change(shown);
+            return;
         }
     }
 }

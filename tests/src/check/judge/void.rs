@@ -44,13 +44,19 @@ pub(super) fn judge(story: &Story<'_>) -> Vec<Finding> {
                     Answer::Messages(messages) => messages.iter().map(|m| m.id).collect(),
                     _ => continue,
                 };
-                ids.iter().for_each(|id| look(conversation, *id, person, "on a page"));
+                for id in &ids {
+                    look(conversation, *id, person, "on a page");
+                }
             }
             What::Seen(Seen::Entries { person, conversation, pages: Ok(entries) }) => {
-                entries.iter().for_each(|e| look(*conversation, e.id, *person, "in /entries"));
+                for e in entries {
+                    look(*conversation, e.id, *person, "in /entries");
+                }
             }
             What::Seen(Seen::History { person, conversation, pages: Ok(messages), .. }) => {
-                messages.iter().for_each(|m| look(*conversation, m.id, *person, "in history"));
+                for m in messages {
+                    look(*conversation, m.id, *person, "in history");
+                }
             }
             _ => {}
         }

@@ -198,8 +198,9 @@ fn connect_as(
     Ok(connection)
 }
 
-/// Makes the database one with a write-ahead log. SQLite does not wait by itself for another process
+/// Makes the database one with a write-ahead log. Blocks the thread. SQLite does not wait by itself for another process
 /// that is doing the same to a new file, and says that it is busy.
+#[expect(clippy::disallowed_methods, reason = "opening blocks its thread, which is no runtime's")]
 fn write_ahead(connection: &Connection) -> Result<(), StoreError> {
     let deadline = Instant::now() + BUSY_WAIT;
     loop {
