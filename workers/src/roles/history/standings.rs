@@ -66,10 +66,8 @@ impl Standings {
         let Some(stood) = stood.or(new_member.then_some(by_since)) else { return (None, 0) };
         let read_id = stood.read_id.max(Some(of.since).filter(|since| *since > EntryId::ZERO));
         let read = after(read_id.unwrap_or(EntryId::ZERO), tail.stream());
-        let (known, from) = match read >= tail.base() {
-            true => (0, read),
-            false => (stood.unread, stood.through.max(read)),
-        };
+        let (known, from) =
+            if read >= tail.base() { (0, read) } else { (stood.unread, stood.through.max(read)) };
         let came = tail.thread(of.place).into_iter().flat_map(|thread| thread.newer(from + 1));
         let came = came.filter(|message| message.author != user).take(UNREAD_MAX as usize).count();
         let unread = known.saturating_add(u32::try_from(came).unwrap_or(UNREAD_MAX));
