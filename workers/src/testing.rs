@@ -77,7 +77,7 @@ impl NatsServer {
 async fn run(here: &Path, port: &str) -> (Child, String) {
     let conf = format!(
         "host: 127.0.0.1\nport: {port}\nports_file_dir: \"{0}\"\n\
-         jetstream {{ store_dir: \"{0}/nats\" }}\n\
+         jetstream {{ store_dir: \"{0}/nats\", max_file_store: 64GiB }}\n\
          operator: \"{0}/secrets/operator.jwt\"\n\
          resolver: {{ type: full, dir: \"{0}/secrets/accounts\" }}\n",
         here.display(),

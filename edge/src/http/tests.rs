@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// The HTTP table of protocol.md, and webhooks: frozen, because programs rely on it.
-const PROTOCOL: [&str; 38] = [
+/// The HTTP table of protocol.md, with webhooks and the revoking of credentials: frozen, because programs rely on it.
+const PROTOCOL: [&str; 39] = [
     "DELETE /v1/bots/{bot}",
+    "DELETE /v1/bots/{bot}/credentials",
     "DELETE /v1/channels/{channel}",
     "DELETE /v1/channels/{channel}/members/{user}",
     "DELETE /v1/channels/{channel}/webhooks/{webhook}",

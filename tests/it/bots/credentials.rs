@@ -13,11 +13,11 @@ use crate::support::{Bot, SOON, World, play, play_within};
 const MEASURED: usize = 50;
 
 /// A connection whose end is seen.
-async fn watched(world: &World, bot: &Bot) -> Outcome<mpsc::UnboundedReceiver<Event>> {
-    let (tell, events) = mpsc::unbounded_channel();
+async fn watched(world: &World, bot: &Bot) -> Outcome<mpsc::Receiver<Event>> {
+    let (tell, events) = mpsc::channel(64);
     let options = ConnectOptions::with_credentials(&bot.creds)?.event_callback(move |event| {
-        // Nobody listens once the test has ended.
-        let _ = tell.send(event);
+        // Nobody listens once the test has ended, and the first of many ends tells all.
+        let _ = tell.try_send(event);
         std::future::ready(())
     });
     let client = options.custom_inbox_prefix(format!("_INBOX_{}", bot.id)).connect(&world.nats);
@@ -31,7 +31,7 @@ async fn watched(world: &World, bot: &Bot) -> Outcome<mpsc::UnboundedReceiver<Ev
     Ok(events)
 }
 
-async fn ended(events: &mut mpsc::UnboundedReceiver<Event>) -> Outcome {
+async fn ended(events: &mut mpsc::Receiver<Event>) -> Outcome {
     let end = async {
         while let Some(event) = events.recv().await {
             if matches!(event, Event::Disconnected | Event::Closed) {

@@ -1,7 +1,5 @@
 //! What a caller is told when nobody answers.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::time::Duration;
 
 use bus_schema::error::Code;

@@ -88,9 +88,7 @@ impl From<StoreError> for Failure {
                 Self::new(Code::Conflict, "conflict with the present state")
             }
             // One line for each of those who are refused would drown the one that says why.
-            _ if error.source().is_some_and(<dyn Error + 'static>::is::<KnownAway>) => {
-                Self::unavailable()
-            }
+            _ if error.source().is_some_and(<dyn Error>::is::<KnownAway>) => Self::unavailable(),
             StoreErrorKind::Unavailable | StoreErrorKind::Corrupt => {
                 tracing::error!(store.error = %error, "store failed");
                 Self::unavailable()

@@ -45,7 +45,7 @@ fn fill_people(tx: &Transaction<'_>) {
         tx.execute(sql, [purpose]).unwrap();
     }
     for n in 1..=USERS {
-        let sql = "INSERT INTO users VALUES (?1, ?2, 'Somebody', NULL, 0, 3, 'hash', 0, 7)";
+        let sql = "INSERT INTO users VALUES (?1, ?2, 'Somebody', NULL, 0, 3, 'hash', 0, 7, NULL)";
         tx.execute(sql, params![n, format!("name{n}")]).unwrap();
         let ended = (n % 5 == 0).then_some(9);
         let sql = "INSERT INTO sessions VALUES (?1, ?2, 5, 6, randomblob(32), ?3)";

@@ -185,9 +185,8 @@ impl Client {
         let resumed = session.is_resumed();
         let polite = self.parts.random.random_ratio(1, 3);
         self.device.cursors = match end {
-            End::Lost(_) => session.abandon(),
             End::Wished if polite => session.close().await,
-            End::Wished => session.abandon(),
+            End::Lost(_) | End::Wished => session.abandon(),
         };
         let (code, wished) = match end {
             End::Lost(code) => (code, false),

@@ -159,7 +159,8 @@ fn concerns(story: &Story<'_>, finding: &Finding, note: &Note) -> bool {
                 | Op::Rename { conversation, .. }
                 | Op::DeleteChannel { conversation },
             ..
-        } => ours(*conversation),
+        }
+        | What::Seen(Seen::Channel { conversation, .. }) => ours(*conversation),
         What::Opened { connection, .. } | What::Closed { connection, .. } => {
             finding.device.is_some() && device(connection)
         }
@@ -175,7 +176,6 @@ fn concerns(story: &Story<'_>, finding: &Finding, note: &Note) -> bool {
         What::Paged { device, conversation, .. } => {
             ours(*conversation) && finding.device.is_none_or(|other| other == *device)
         }
-        What::Seen(Seen::Channel { conversation, .. }) => ours(*conversation),
         What::FaultBegan { .. } | What::FaultEnded { .. } => true,
         _ => false,
     }
