@@ -73,8 +73,9 @@ fn pair(notes: &[Note], rng: &mut StdRng) -> Option<(usize, usize)> {
         let of = |note: &Note| match &note.what {
             What::Heard { connection, event } if *connection == line => match event {
                 Event::Entry(entry) => entry.conversation == first.conversation,
-                Event::Gap { conversation, .. } => *conversation == first.conversation,
-                Event::ConversationRemove { conversation } => *conversation == first.conversation,
+                Event::Gap { conversation, .. } | Event::ConversationRemove { conversation } => {
+                    *conversation == first.conversation
+                }
                 _ => false,
             },
             What::Closed { connection, .. } => *connection == line,

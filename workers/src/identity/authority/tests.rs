@@ -14,17 +14,17 @@ const BOT: UserId = UserId(7);
 /// A bot's connection, and what happens to it.
 struct Connected {
     client: Client,
-    events: mpsc::UnboundedReceiver<String>,
+    events: mpsc::Receiver<String>,
 }
 
 impl Connected {
     /// Connects once, and does not come back.
     async fn new(server: &NatsServer, creds: &str) -> Result<Self, async_nats::ConnectError> {
-        let (tell, events) = mpsc::unbounded_channel();
+        let (tell, events) = mpsc::channel(64);
         let options = ConnectOptions::with_credentials(creds).unwrap();
         let options = options.custom_inbox_prefix("_INBOX_7").max_reconnects(1);
         let options = options.event_callback(move |event| {
-            let _ = tell.send(event.to_string());
+            let _ = tell.try_send(event.to_string());
             std::future::ready(())
         });
         Ok(Self { client: options.connect(&server.settings.url).await?, events })

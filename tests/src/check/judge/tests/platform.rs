@@ -591,14 +591,18 @@ impl World {
             stored.extend(place.log.iter().chain(&place.void).cloned());
         }
         stored.sort_by_key(|entry| entry.id);
-        stored.into_iter().for_each(|entry| self.seen(Seen::Stored(entry)));
+        for entry in stored {
+            self.seen(Seen::Stored(entry));
+        }
         for person in 1..=PEOPLE {
             let conversations = Ok(self.list(person));
             let users: Vec<User> = self.names.iter().map(|(&id, name)| user(id, name)).collect();
             let profile = Seen::Profile { edge: 0, user: user(person, &self.names[&person]) };
             self.seen(profile);
             self.seen(Seen::Fresh { person, edge: 0, conversations, users });
-            places.iter().for_each(|&place| self.look(person, place));
+            for &place in &places {
+                self.look(person, place);
+            }
         }
     }
 
