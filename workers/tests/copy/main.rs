@@ -16,6 +16,7 @@ use natter_workers::store::Stores;
 use rand::RngExt as _;
 use rusqlite::Connection;
 use rusqlite::types::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -23,8 +24,7 @@ use tokio::time::timeout;
 const KILLS: u32 = 8;
 /// and at most.
 const KILLS_MAX: u32 = 24;
-/// How much longer a run may take than the one before, at most, until it is killed: they come
-/// further each time, so that kills are spread over the whole of the copy.
+/// How much time a run has, at most, after the line at which it is to be killed.
 const LONGER: Duration = Duration::from_millis(60);
 /// The same where servers are on the way.
 const LONGER_THERE: Duration = Duration::from_millis(500);
@@ -49,16 +49,28 @@ async fn copy_with_kills(
     let mut kills = 0;
     let mut went_on = 0;
     loop {
-        let patience = longer.mul_f64(rand::rng().random_range(0.0..=f64::from(kills + 1)));
-        let patience = if kills < KILLS_MAX { patience } else { PATIENCE };
         let mut child = command(store, settings, arguments).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut said = String::new();
+        // So many lines of progress, and some time more: however fast the machine is, kills are
+        // spread over the whole of the copy.
+        let random = &mut rand::rng();
+        let after = if kills < KILLS_MAX { random.random_range(0..=2 * kills) } else { u32::MAX };
+        let patience = longer.mul_f64(random.random_range(0.0..=1.0));
+        for _ in 0..after {
+            let Some(line) = lines.next_line().await.unwrap() else { break };
+            said += &line;
+        }
+        let patience = if kills < KILLS_MAX { patience } else { PATIENCE };
         let Ok(ended) = timeout(patience, child.wait()).await else {
             child.kill().await.unwrap();
             kills += 1;
             continue;
         };
+        while let Some(line) = lines.next_line().await.unwrap() {
+            said += &line;
+        }
         let output = child.wait_with_output().await.unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
         went_on += u32::from(said.contains("going on with"));
         assert!(ended.unwrap().success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
         assert!(kills >= KILLS || went_on > 0, "killed {kills} times, and never went on");

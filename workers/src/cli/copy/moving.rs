@@ -74,7 +74,10 @@ async fn begin(
             progress.say(&format!("going on with {}", table.name()))?;
             Ok(state)
         }
-        Stage::Comparing => Ok(state),
+        Stage::Comparing => {
+            progress.say("going on with comparing: all is copied")?;
+            Ok(state)
+        }
     }
 }
 
