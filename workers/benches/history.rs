@@ -2,8 +2,9 @@
 //!
 //! `cargo bench -p natter-workers --bench history -- --entries 100000 --channels 200 --changes 10000
 //! --pages 300`. One channel has all the entries, of which some are edited and some deleted;
-//! `--channels` others have a hundred each. Asks the store itself: looking up the authors' profiles
-//! is another service's work and is not in the numbers.
+//! `--channels` others have a hundred each. A page is read from the store, then its authors (of
+//! 100, who write in turn) are asked from the profiles role, as an edge does, through a bus of its own and
+//! a real Redis: given are the times of the page alone and of both.
 //!
 //! Rows are counted twice: those that the servers gave (the counter that operators see, lists of
 //! buckets included), and those that the servers say they read, from their traces of some pages.
@@ -12,21 +13,28 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bus_schema::ids::{ConversationId, StreamIndex};
+use bus_schema::ids::{ConversationId, StreamIndex, UserId};
+use bus_schema::runtime::bus::Bus;
+use bus_schema::runtime::shutdown::Shutdown;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use natter_workers::store::Stores;
 use natter_workers::store::cluster::cassandra::CassandraSettings;
-use natter_workers::store::history::{Anchor, HistoryStore, PageQuery};
+use natter_workers::store::cluster::redis::RedisSettings;
+use natter_workers::store::history::{Anchor, HistoryStore, PageQuery, PageRows};
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::Consistency;
 
-use self::common::{argument, at, created, deleted, edited, entry, percentile, said};
+use self::common::world::{World, ask, register};
+use self::common::{argument, at, created, deleted, edited, entry, percentile, said_by};
 
+/// Who writes.
+const AUTHORS: u64 = 100;
 const STREAM: StreamIndex = StreamIndex(0);
 /// The long channel.
 const LONG: ConversationId = ConversationId(7);
@@ -43,6 +51,11 @@ async fn main() {
     let (entries, channels) = (argument("--entries", 100_000), argument("--channels", 200));
     let (changes, pages) = (argument("--changes", 10_000), argument("--pages", 300));
     let settings = common::cassandra(false);
+    let (world, shutdown) = (World::start().await, Shutdown::new());
+    let people = Stores::embedded(&world.directory.path().join("people")).await.expect("opened");
+    let authors = register(&world, &people, AUTHORS, &shutdown).await;
+    let people = people.with_profiles_in(&redis()).expect("a Redis");
+    let profiles = world.profiles(people, &shutdown).await;
     let directory = tempfile::tempdir().expect("a directory");
     let open = async |settings: &CassandraSettings, name: &str| {
         let stores = Stores::with_history_in(settings, &directory.path().join(name)).await;
@@ -51,7 +64,7 @@ async fn main() {
     let store = open(&settings, "plain").await;
     store.migrate().await.expect("tables");
     let begun = Instant::now();
-    let last = fill(&*store, entries, channels, changes).await;
+    let last = fill(&*store, &authors, entries, channels, changes).await;
     println!(
         "{entries} entries in one channel, {channels} channels of 100, {changes} edits and \
          deletions, written in {:.1} s",
@@ -62,6 +75,7 @@ async fn main() {
         store,
         traced: open(&traced, "traced").await,
         session: session(&settings).await,
+        profiles,
         metrics,
         pages,
     };
@@ -80,10 +94,24 @@ async fn main() {
     }
     let cql = format!("DROP KEYSPACE {}", settings.keyspace);
     bench.session.query_unpaged(cql, ()).await.expect("dropped");
+    shutdown.request();
+}
+
+/// Keys of its own, which end by themselves.
+fn redis() -> RedisSettings {
+    let key_prefix = format!("natter_bench_{:016x}:", rand::random::<u64>());
+    RedisSettings { url: common::redis(), key_prefix, ..RedisSettings::default() }
 }
 
 /// The long channel and its changes, and the short ones between. The last sequence.
-async fn fill(store: &dyn HistoryStore, entries: u64, channels: u64, changes: u64) -> u64 {
+async fn fill(
+    store: &dyn HistoryStore,
+    authors: &[UserId],
+    entries: u64,
+    channels: u64,
+    changes: u64,
+) -> u64 {
+    let by = |n: u64| authors[(n % AUTHORS) as usize];
     let short = channels * 100;
     let all = entries + changes + short;
     let mut batch = Vec::with_capacity(BATCH);
@@ -93,7 +121,7 @@ async fn fill(store: &dyn HistoryStore, entries: u64, channels: u64, changes: u6
             created(LONG)
         } else if seq <= entries {
             long = seq;
-            said(LONG, seq)
+            said_by(by(seq), LONG, seq)
         } else if seq <= entries + changes {
             // Every other one is edited, the rest are deleted, spread over all.
             let n = seq - entries;
@@ -102,7 +130,7 @@ async fn fill(store: &dyn HistoryStore, entries: u64, channels: u64, changes: u6
         } else {
             let n = seq - entries - changes - 1;
             let channel = ConversationId(1_000 + n % channels);
-            if n < channels { created(channel) } else { said(channel, seq) }
+            if n < channels { created(channel) } else { said_by(by(seq), channel, seq) }
         };
         batch.push(entry(seq, body));
         if batch.len() >= BATCH || seq == all {
@@ -128,23 +156,30 @@ struct Bench {
     /// The same, leaving traces in the servers.
     traced: Arc<dyn HistoryStore>,
     session: Session,
+    /// Where profiles are asked for.
+    profiles: Bus,
     metrics: PrometheusHandle,
     pages: u64,
 }
 
 impl Bench {
     async fn run(&self, name: &str, query: impl Fn() -> PageQuery) {
-        let mut times = Vec::new();
+        let (mut alone, mut both) = (Vec::new(), Vec::new());
         let (mut given, mut short) = (0, 0);
         // The first pages find cold caches and connections.
         for _ in 0..20 {
-            self.store.page(STREAM, query()).await.expect("a page");
+            let page = self.store.page(STREAM, query()).await.expect("a page").value;
+            ask(&self.profiles, &authors(&page)).await;
         }
         let before = self.rows_given();
         for _ in 0..self.pages {
             let begun = Instant::now();
             let page = self.store.page(STREAM, query()).await.expect("a page").value;
-            times.push(begun.elapsed());
+            alone.push(begun.elapsed());
+            let asked = authors(&page);
+            let users = ask(&self.profiles, &asked).await.users;
+            both.push(begun.elapsed());
+            assert_eq!(users.len(), asked.len(), "somebody has no profile");
             let rows = page.older.rows.len() + page.newer.rows.len();
             given += rows;
             short += u64::from(rows < PAGE as usize);
@@ -152,10 +187,13 @@ impl Bench {
         let rows = (self.rows_given() - before) / self.pages as f64;
         let (mean, most) = self.traced(&query).await;
         println!(
-            "{name}: p50 {:.2} ms, p99 {:.2} ms; shown {:.1}; rows given {rows:.1} a page, rows \
-             read by the server {mean:.1} a page, at most {most} ({TRACED} traced); short {short}",
-            ms(percentile(&mut times, 0.5)),
-            ms(percentile(&mut times, 0.99)),
+            "{name}: p50 {:.2} ms, p99 {:.2} ms; with its profiles p50 {:.2} ms, p99 {:.2} ms; shown \
+             {:.1}; rows given {rows:.1} a page, rows read by the server {mean:.1} a page, at most \
+             {most} ({TRACED} traced); short {short}",
+            ms(percentile(&mut alone, 0.5)),
+            ms(percentile(&mut alone, 0.99)),
+            ms(percentile(&mut both, 0.5)),
+            ms(percentile(&mut both, 0.99)),
             given as f64 / self.pages as f64,
         );
         assert!(rows <= f64::from(4 * PAGE), "more than four times the page");
@@ -204,6 +242,13 @@ impl Bench {
         });
         read.sum()
     }
+}
+
+/// Whose profiles a page needs, each once.
+fn authors(page: &PageRows) -> Vec<UserId> {
+    let rows = page.older.rows.iter().chain(&page.newer.rows);
+    let all: BTreeSet<UserId> = rows.map(|row| row.author).collect();
+    all.into_iter().collect()
 }
 
 fn ms(time: Duration) -> f64 {

@@ -12,92 +12,21 @@ use std::time::{Duration, Instant};
 
 use bus_schema::events::User;
 use bus_schema::ids::UserId;
-use bus_schema::ops::auth::{Register, RegisterRequest};
-use bus_schema::ops::profiles::{GetProfiles, GetProfilesRequest, Users};
-use bus_schema::permissions::BusUser;
+use bus_schema::ops::profiles::GetProfilesRequest;
 use bus_schema::runtime::bus::Bus;
-use bus_schema::runtime::call::Call;
-use bus_schema::runtime::settings::BusSettings;
 use bus_schema::runtime::shutdown::Shutdown;
-use bus_schema::text::{DisplayName, Password, Username};
 use futures::StreamExt as _;
-use natter_workers::roles::{auth, profiles};
 use natter_workers::store::Stores;
 use natter_workers::store::cluster::redis::RedisSettings;
 
-use self::common::{Nats, percentile};
+use self::common::percentile;
+use self::common::world::{PATIENCE, World, ask, register};
 
 /// Ids of one request.
 const IDS: u64 = 100;
 /// Requests of each kind: some first that do not count, so that everything is warm.
 const WARM: usize = 500;
 const ROUNDS: usize = 5_000;
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A bus of its own, and where its stores are.
-struct World {
-    nats: Nats,
-    directory: tempfile::TempDir,
-}
-
-impl World {
-    async fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        Self { nats: Nats::start(directory.path()).await, directory }
-    }
-
-    async fn connect(&self, user: BusUser) -> Bus {
-        let settings = BusSettings { url: self.nats.url.clone(), ..BusSettings::default() };
-        Bus::connect(&settings, user).await.unwrap()
-    }
-
-    /// Starts the profiles role on these stores, and a connection to ask it through.
-    async fn profiles(&self, stores: Stores, shutdown: &Shutdown) -> Bus {
-        let (bus, stop) = (self.connect(BusUser::Profiles).await, shutdown.clone());
-        let serving = bus.clone();
-        tokio::spawn(async move {
-            profiles::run(bus, stores, &profiles::ProfilesSettings::default(), stop).await.unwrap();
-        });
-        until_serving(&serving).await;
-        self.connect(BusUser::Edge).await
-    }
-}
-
-async fn until_serving(bus: &Bus) {
-    let began = Instant::now();
-    while !bus.is_serving() {
-        assert!(began.elapsed() < PATIENCE, "a role does not serve");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Makes the accounts, as people do.
-async fn register(world: &World, stores: &Stores, shutdown: &Shutdown) -> Vec<UserId> {
-    let settings = auth::AuthSettings {
-        argon2_memory_kib: 64,
-        limits_per_address: false,
-        ..auth::AuthSettings::default()
-    };
-    let (bus, stores, stop) =
-        (world.connect(BusUser::Auth).await, stores.clone(), shutdown.clone());
-    let serving = bus.clone();
-    tokio::spawn(async move { auth::run(bus, stores, &settings, stop).await.unwrap() });
-    until_serving(&serving).await;
-    let edge = world.connect(BusUser::Edge).await;
-    let mut ids = Vec::new();
-    for n in 0..IDS {
-        let request = RegisterRequest {
-            username: Username::parse(&format!("someone_{n:03}")).unwrap(),
-            password: Password::parse("correct horse battery").unwrap(),
-            display_name: Some(DisplayName::parse(&format!("Some One the {n}th")).unwrap()),
-            invite: None,
-            address: None,
-        };
-        let made = edge.call::<Register>(&Call::platform(), &request).await.unwrap();
-        ids.push(made.user.id);
-    }
-    ids
-}
 
 /// A request answered with the same bytes each time: what NATS alone takes.
 async fn echo(world: &World, answer: Vec<u8>) -> async_nats::Client {
@@ -143,11 +72,6 @@ struct Asked {
     keys: Vec<String>,
 }
 
-async fn ask(bus: &Bus, ids: &[UserId]) -> Users {
-    let request = GetProfilesRequest { ids: ids.to_vec() };
-    bus.call::<GetProfiles>(&Call::platform(), &request).await.unwrap()
-}
-
 async fn mget(redis: &redis::aio::MultiplexedConnection, keys: &[String]) -> Vec<Option<Vec<u8>>> {
     redis::cmd("MGET").arg(keys).query_async(&mut redis.clone()).await.unwrap()
 }
@@ -181,7 +105,7 @@ async fn main() {
     let (one, other) = (World::start().await, World::start().await);
     let shutdown = Shutdown::new();
     let stores = Stores::embedded(&one.directory.path().join("store")).await.unwrap();
-    let ids = register(&one, &stores, &shutdown).await;
+    let ids = register(&one, &stores, IDS, &shutdown).await;
     let prefix = format!("natter_bench_{:016x}:", rand::random::<u64>());
     let settings = RedisSettings {
         url: common::redis(),

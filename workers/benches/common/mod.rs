@@ -6,6 +6,8 @@
     reason = "each benchmark uses a part, and ends when there is no server"
 )]
 
+pub(crate) mod world;
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -106,10 +108,15 @@ pub(crate) fn created(conversation_id: ConversationId) -> Body {
 
 /// A message as long as most are.
 pub(crate) fn said(conversation_id: ConversationId, n: u64) -> Body {
+    said_by(OWNER, conversation_id, n)
+}
+
+/// The same, by somebody.
+pub(crate) fn said_by(author_id: UserId, conversation_id: ConversationId, n: u64) -> Body {
     let text = format!("{n}: a line of some sixty bytes, as people write them in a channel");
     Body::MessageCreate(MessageCreate {
         conversation_id,
-        author_id: OWNER,
+        author_id,
         content: Content::parse(&text).expect("within the rules"),
         edited_at: None,
         nonce: Some(Nonce::parse(&format!("nonce-{n}")).expect("within the rules")),
