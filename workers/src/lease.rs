@@ -14,6 +14,7 @@ use bus_schema::runtime::bus::{Bus, jitter};
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::streams::LEASES;
 use bytes::Bytes;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::roles::RoleError;
@@ -25,6 +26,26 @@ pub(crate) struct Timing {
     pub(crate) renew_ms: u64,
     /// Without renewal until another takes over.
     pub(crate) expire_ms: u64,
+}
+
+/// What is done under a lease.
+pub(crate) trait Leased: Send + Sync + 'static {
+    /// How much longer to wait after each failure in a row.
+    const RETRY_STEP: Duration;
+    /// The longest wait after something failed.
+    const RETRY_MAX: Duration;
+    /// What it is called in logs.
+    const DOING: &'static str;
+
+    /// The name of the lease, another one for each stream.
+    fn lease(&self) -> String;
+
+    /// Works until `held` ends. `failures` counts those in a row; work that gets on may set it to 0.
+    fn while_held(
+        &self,
+        held: &Shutdown,
+        failures: &mut u32,
+    ) -> impl Future<Output = Result<(), RoleError>> + Send;
 }
 
 /// The bucket of leases.
@@ -52,6 +73,22 @@ impl Leases {
         let holder = Bytes::from(bus.client().new_inbox());
         let expire = Duration::from_millis(timing.expire_ms).max(renew * 2);
         Ok(Self { bucket, holder, renew, expire })
+    }
+
+    /// Does all of these, each whenever its lease is held, until stopped.
+    pub(crate) async fn work<W: Leased>(
+        self,
+        all: impl IntoIterator<Item = W>,
+        shutdown: &Shutdown,
+    ) -> Result<(), RoleError> {
+        let mut tasks = JoinSet::new();
+        for work in all {
+            tasks.spawn(drive(work, self.clone(), shutdown.clone()));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(RoleError::new)?;
+        }
+        Ok(())
     }
 
     /// Waits until the lease of this name is free or left, and takes it.
@@ -148,5 +185,40 @@ impl Lease {
         let delete = self.leases.bucket.delete_expect_revision(&self.key, Some(self.revision));
         // If it is lost already, there is nothing to give up.
         let _ = timeout(self.leases.renew, delete).await;
+    }
+}
+
+/// Works whenever the lease is held.
+async fn drive<W: Leased>(work: W, leases: Leases, shutdown: Shutdown) {
+    let (key, doing) = (work.lease(), W::DOING);
+    let mut failures = 0;
+    while !shutdown.is_requested() {
+        let lease = tokio::select! {
+            lease = leases.acquire(key.clone()) => lease,
+            () = shutdown.requested() => return,
+        };
+        tracing::info!(key, doing, "holds the lease");
+        let held = shutdown.child();
+        // In one task, so that a lease never outlives the work it is for.
+        let working = async {
+            let ended = work.while_held(&held, &mut failures).await;
+            held.request();
+            ended
+        };
+        let (ended, lease) = tokio::join!(working, lease.keep(held.clone()));
+        lease.release().await;
+        match ended {
+            Ok(()) if shutdown.is_requested() => return,
+            Ok(()) => {
+                failures = 0;
+                tracing::warn!(key, doing, "lost the lease");
+            }
+            Err(error) => {
+                failures += 1;
+                tracing::error!(key, doing, %error, "cannot go on now");
+                let wait = W::RETRY_MAX.min(W::RETRY_STEP * failures);
+                let _ = timeout(wait, shutdown.requested()).await;
+            }
+        }
     }
 }

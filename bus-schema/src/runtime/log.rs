@@ -9,6 +9,7 @@
 pub mod append;
 pub mod batch;
 pub mod group;
+pub mod leader;
 
 use std::time::Duration;
 

@@ -11,9 +11,9 @@ use std::time::Duration;
 use bus_schema::entry::Entry;
 use bus_schema::ids::StreamIndex;
 use bus_schema::runtime::bus::Bus;
-use bus_schema::runtime::log::{Reader, Stored};
+use bus_schema::runtime::log::{Reader, Stored, leader};
 use bus_schema::runtime::shutdown::Shutdown;
-use bus_schema::streams::{Layout, LogStream};
+use bus_schema::streams::Layout;
 use bus_schema::subjects::LogSubject;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
@@ -97,8 +97,7 @@ async fn serve(
 
 async fn read(bus: &Bus, stream: StreamIndex, waiting: &mut Vec<Asked>) {
     let started = Instant::now();
-    let name = LogStream(stream).to_string();
-    let last = match bus.jetstream().get_stream(&name).await {
+    let last = match leader::ask(bus, stream).await {
         Ok(info) => info.cached_info().state.last_sequence,
         Err(error) => {
             tracing::debug!(%stream, %error, "the stream cannot be asked");

@@ -56,7 +56,7 @@ struct Place {
     cursor: u64,
     /// Oldest first. Only the last may start at the cursor: nothing after it has come yet.
     gaps: Vec<Gap>,
-    /// After a GAP: the entry that must be the next one to come.
+    /// After a GAP, until RESUMED: the entry that must be the next one to come.
     next: Option<u64>,
 }
 
@@ -128,6 +128,14 @@ impl Cursors {
         match place.next.take() {
             Some(wanted) if wanted != id => Err(Wrong::Skipped { wanted }),
             _ => Ok(()),
+        }
+    }
+
+    /// RESUMED arrives: a GAP after which nothing has come by now is of a conversation that could not be
+    /// read, and ends just above where it is known to reach. That need not be an entry's id.
+    pub fn resumed(&mut self) {
+        for place in self.places.values_mut() {
+            place.next = None;
         }
     }
 

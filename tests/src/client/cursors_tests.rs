@@ -83,6 +83,16 @@ fn the_first_entry_after_a_gap_is_its_end() {
 }
 
 #[test]
+fn a_gap_of_what_cannot_be_read_ends_above_all_that_is_known() {
+    let mut cursors = at(5);
+    cursors.gap(CHAT, Gap { from: 5, to: 50 }).unwrap();
+    cursors.resumed();
+    cursors.paged_to_the_end(CHAT);
+    assert_eq!(cursors.entry(CHAT, 49), Err(Wrong::Again { cursor: 49 }));
+    assert_eq!(cursors.entry(CHAT, 51), Ok(()));
+}
+
+#[test]
 fn a_gap_starts_at_the_cursor() {
     assert_eq!(at(5).gap(CHAT, Gap { from: 6, to: 9 }), Err(Wrong::Skipped { wanted: 5 }));
     assert_eq!(at(5).gap(CHAT, Gap { from: 4, to: 9 }), Err(Wrong::Again { cursor: 5 }));

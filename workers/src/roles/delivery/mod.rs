@@ -27,11 +27,10 @@ use bus_schema::runtime::bus::Bus;
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::streams::delivery_lease;
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
 
 use self::work::Worker;
 use super::RoleError;
-use crate::lease::{Leases, Timing};
+use crate::lease::{Leased, Leases, Timing};
 use crate::store::Stores;
 
 /// `[delivery]`: the delivery role.
@@ -68,11 +67,6 @@ impl Default for DeliverySettings {
     }
 }
 
-/// How much longer to wait after each failure in a row.
-const RETRY_STEP: Duration = Duration::from_millis(250);
-/// The longest wait after something failed.
-const RETRY_MAX: Duration = Duration::from_secs(5);
-
 /// Delivers every stream whose lease it gets, until stopped.
 pub async fn run(
     bus: Bus,
@@ -84,45 +78,23 @@ pub async fn run(
     let (renew_ms, expire_ms) = (settings.lease_renew_ms, settings.lease_expire_ms);
     let leases = Leases::open(&bus, Timing { renew_ms, expire_ms }).await?;
     bus.set_serving(true);
-    let mut tasks = JoinSet::new();
-    for stream in layout.all() {
+    let workers = layout.all().map(|stream| {
         let store = Arc::clone(&stores.history);
-        let worker = Worker { bus: bus.clone(), store, stream, settings: *settings };
-        tasks.spawn(deliver(worker, leases.clone(), shutdown.clone()));
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended.map_err(RoleError::new)?;
-    }
-    Ok(())
+        Worker { bus: bus.clone(), store, stream, settings: *settings }
+    });
+    leases.work(workers, &shutdown).await
 }
 
-/// Delivers one stream whenever it holds the lease.
-async fn deliver(worker: Worker, leases: Leases, shutdown: Shutdown) {
-    let stream = worker.stream;
-    let mut failures = 0;
-    while !shutdown.is_requested() {
-        let lease = tokio::select! {
-            lease = leases.acquire(delivery_lease(stream)) => lease,
-            () = shutdown.requested() => return,
-        };
-        tracing::info!(%stream, "delivering to bots");
-        let held = shutdown.child();
-        let work = async {
-            let ended = worker.run(&held, &mut failures).await;
-            held.request();
-            ended
-        };
-        let (ended, lease) = tokio::join!(work, lease.keep(held.clone()));
-        lease.release().await;
-        match ended {
-            Ok(()) if shutdown.is_requested() => return,
-            Ok(()) => tracing::warn!(%stream, "lost the lease"),
-            Err(error) => {
-                failures += 1;
-                tracing::error!(%stream, %error, "cannot deliver now");
-                let wait = RETRY_MAX.min(RETRY_STEP * failures);
-                let _ = tokio::time::timeout(wait, shutdown.requested()).await;
-            }
-        }
+impl Leased for Worker {
+    const RETRY_STEP: Duration = Duration::from_millis(250);
+    const RETRY_MAX: Duration = Duration::from_secs(5);
+    const DOING: &'static str = "delivering to bots";
+
+    fn lease(&self) -> String {
+        delivery_lease(self.stream)
+    }
+
+    async fn while_held(&self, held: &Shutdown, failures: &mut u32) -> Result<(), RoleError> {
+        self.run(held, failures).await
     }
 }

@@ -11,9 +11,8 @@ use std::time::Duration;
 use bus_schema::entry::Entry;
 use bus_schema::ids::{ConversationId, EntryId, StreamIndex, UserId};
 use bus_schema::runtime::bus::Bus;
-use bus_schema::runtime::log::{ReadError, Reader, Stored};
+use bus_schema::runtime::log::{ReadError, Reader, Stored, leader};
 use bus_schema::runtime::shutdown::Shutdown;
-use bus_schema::streams::LogStream;
 use bus_schema::subjects::LogSubject;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -78,8 +77,7 @@ impl Worker {
     async fn start(&self) -> Result<(Run<'_>, Reader), RoleError> {
         let stream = self.stream;
         let stored = self.store.floor(stream).await?;
-        let name = LogStream(stream).to_string();
-        let log = self.bus.jetstream().get_stream(&name).await.map_err(RoleError::new)?;
+        let log = leader::ask(&self.bus, stream).await.map_err(RoleError::new)?;
         let state = &log.cached_info().state;
         let before_first = state.first_sequence.saturating_sub(1);
         let written = if let Some(written) = Written::read(&self.bus, stream).await? {

@@ -6,15 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::stream::Stream;
 use bus_schema::error::Failure;
 use bus_schema::events::Digest;
 use bus_schema::ids::StreamIndex;
 use bus_schema::runtime::bus::{Bus, jitter};
-use bus_schema::runtime::log::Reader;
+use bus_schema::runtime::log::{Reader, leader};
 use bus_schema::runtime::shutdown::Shutdown;
-use bus_schema::streams::LogStream;
 use bus_schema::subjects;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::HistorySettings;
 use super::tail::{Tail, TailSettings};
@@ -47,9 +47,8 @@ pub(super) async fn start(
     stream: StreamIndex,
     settings: &HistorySettings,
 ) -> Result<Start, RoleError> {
-    let name = LogStream(stream).to_string();
-    let info = bus.jetstream().get_stream(&name).await.map_err(RoleError::new)?;
-    let state = &info.cached_info().state;
+    let log = log(bus, stream).await?;
+    let state = &log.cached_info().state;
     // The floor after the log's beginning: what was trimmed meanwhile is below both.
     let first = state.first_sequence.saturating_sub(1);
     let wanted = match store.floor(stream).await {
@@ -64,6 +63,19 @@ pub(super) async fn start(
     };
     let base = wanted.max(first).min(state.last_sequence.max(first));
     Ok(Start { base, last: state.last_sequence })
+}
+
+/// The stream, as soon as somebody leads it: a node that dies must not end who starts just then.
+async fn log(bus: &Bus, stream: StreamIndex) -> Result<Stream, RoleError> {
+    let deadline = Instant::now() + Duration::from_secs(bus.settings().start_wait_s);
+    loop {
+        match leader::ask(bus, stream).await {
+            Ok(log) => return Ok(log),
+            Err(error) if Instant::now() >= deadline => return Err(RoleError::new(error)),
+            Err(error) => tracing::warn!(%stream, %error, "waiting for the log"),
+        }
+        sleep(jitter(RETRY)).await;
+    }
 }
 
 /// Reads the log into the view until stopped.

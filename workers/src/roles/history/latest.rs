@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bus_schema::ids::StreamIndex;
 use bus_schema::runtime::bus::Bus;
-use bus_schema::streams::LogStream;
+use bus_schema::runtime::log::leader;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -24,12 +24,11 @@ pub(super) struct Latest(mpsc::Sender<oneshot::Sender<Option<u64>>>);
 impl Latest {
     /// Asks the server.
     pub(super) fn of(bus: &Bus, stream: StreamIndex) -> Self {
-        let jetstream = bus.jetstream().clone();
+        let bus = bus.clone();
         Self::new(move || {
-            let jetstream = jetstream.clone();
+            let bus = bus.clone();
             async move {
-                let name = LogStream(stream).to_string();
-                let asked = timeout(QUESTION, jetstream.get_stream(&name)).await;
+                let asked = timeout(QUESTION, leader::ask(&bus, stream)).await;
                 asked.ok()?.ok().map(|stream| stream.cached_info().state.last_sequence)
             }
         })

@@ -27,11 +27,10 @@ use bus_schema::runtime::bus::Bus;
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::streams::LogStream;
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
 
 use self::work::Worker;
 use super::RoleError;
-use crate::lease::{Leases, Timing};
+use crate::lease::{Leased, Leases, Timing};
 use crate::store::Stores;
 
 /// `[persister]`: the persister role.
@@ -77,11 +76,6 @@ impl Default for PersisterSettings {
     }
 }
 
-/// How much longer to wait after each failure in a row.
-const RETRY_STEP: Duration = Duration::from_secs(1);
-/// The longest wait after something failed.
-const RETRY_MAX: Duration = Duration::from_secs(10);
-
 /// Persists every stream whose lease it gets, until stopped.
 pub async fn run(
     bus: Bus,
@@ -93,51 +87,23 @@ pub async fn run(
     let (renew_ms, expire_ms) = (settings.lease_renew_ms, settings.lease_expire_ms);
     let leases = Leases::open(&bus, Timing { renew_ms, expire_ms }).await?;
     bus.set_serving(true);
-    let mut tasks = JoinSet::new();
-    for stream in layout.all() {
+    let workers = layout.all().map(|stream| {
         let store = Arc::clone(&stores.history);
-        let worker = Worker { bus: bus.clone(), store, stream, settings: *settings };
-        tasks.spawn(persist(worker, leases.clone(), shutdown.clone()));
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended.map_err(RoleError::new)?;
-    }
-    Ok(())
+        Worker { bus: bus.clone(), store, stream, settings: *settings }
+    });
+    leases.work(workers, &shutdown).await
 }
 
-/// Persists one stream whenever it holds the lease.
-async fn persist(worker: Worker, leases: Leases, shutdown: Shutdown) {
-    let stream = worker.stream;
-    let mut failures = 0;
-    while !shutdown.is_requested() {
-        let lease = tokio::select! {
-            lease = leases.acquire(LogStream(stream).to_string()) => lease,
-            () = shutdown.requested() => return,
-        };
-        tracing::info!(%stream, "persisting");
-        let held = shutdown.child();
-        // In one task, so that a lease never outlives the work it is for.
-        let work = async {
-            let ended = worker.run(&held).await;
-            held.request();
-            ended
-        };
-        let (ended, lease) = tokio::join!(work, lease.keep(held.clone()));
-        match ended {
-            Ok(()) if shutdown.is_requested() => failures = 0,
-            Ok(()) => {
-                tracing::warn!(%stream, "lost the lease");
-                failures = 0;
-            }
-            Err(error) => {
-                tracing::error!(%stream, %error, "cannot persist now");
-                failures += 1;
-            }
-        }
-        lease.release().await;
-        if failures > 0 {
-            let wait = RETRY_MAX.min(RETRY_STEP * failures);
-            let _ = tokio::time::timeout(wait, shutdown.requested()).await;
-        }
+impl Leased for Worker {
+    const RETRY_STEP: Duration = Duration::from_secs(1);
+    const RETRY_MAX: Duration = Duration::from_secs(10);
+    const DOING: &'static str = "persisting";
+
+    fn lease(&self) -> String {
+        LogStream(self.stream).to_string()
+    }
+
+    async fn while_held(&self, held: &Shutdown, _failures: &mut u32) -> Result<(), RoleError> {
+        self.run(held).await
     }
 }

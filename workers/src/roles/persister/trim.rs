@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use bus_schema::ids::StreamIndex;
 use bus_schema::runtime::bus::Bus;
+use bus_schema::runtime::log::leader;
 use bus_schema::sabotage::{Safeguard, off};
 use bus_schema::streams::LogStream;
 use time::OffsetDateTime;
@@ -26,7 +27,7 @@ pub(super) async fn trim(
 ) -> Result<Option<u64>, RoleError> {
     let name = LogStream(stream).to_string();
     let jetstream = bus.jetstream();
-    let log = jetstream.get_stream(&name).await.map_err(RoleError::new)?;
+    let log = leader::ask(bus, stream).await.map_err(RoleError::new)?;
     let state = &log.cached_info().state;
     let start_time = OffsetDateTime::now_utc() - age;
     let floor = if off(Safeguard::Floor) { u64::MAX } else { floor };

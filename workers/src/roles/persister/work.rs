@@ -12,7 +12,7 @@ use bus_schema::entry::Entry;
 use bus_schema::events::Floor;
 use bus_schema::ids::StreamIndex;
 use bus_schema::runtime::bus::Bus;
-use bus_schema::runtime::log::{Reader, Stored};
+use bus_schema::runtime::log::{Reader, Stored, leader};
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::streams::LogStream;
 use bus_schema::subjects::{self, LogSubject};
@@ -89,7 +89,7 @@ impl Worker {
         };
         patience.done();
         let name = LogStream(stream).to_string();
-        let log = self.bus.jetstream().get_stream(&name).await.map_err(RoleError::new)?;
+        let log = leader::ask(&self.bus, stream).await.map_err(RoleError::new)?;
         let state = &log.cached_info().state;
         if floor > state.last_sequence {
             let last = state.last_sequence;
