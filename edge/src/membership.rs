@@ -10,6 +10,7 @@ use bus_schema::ids::{ConversationId, UserId};
 use bus_schema::ops::Empty;
 use bus_schema::ops::channels::{Access, ChannelRequest, ListConversations, Listed, Listing};
 use bus_schema::runtime::call::Call;
+use bus_schema::subjects::LogSubject;
 
 use crate::state::Edge;
 
@@ -25,6 +26,22 @@ impl Edge {
         let call = Call::asserted(user).request_id(request_id);
         let asked = self.bus.call::<Access>(&call, &ChannelRequest { id }).await;
         asked.or_else(|failure| otherwise(failure, || self.listed(user, id)))
+    }
+
+    /// Whether what was read after [`Self::access`] may be shown: it may hold what was written after the
+    /// user's removal, if that came between. A removal is committed before it is in the log, and whoever
+    /// is a member now was one when everything that was read was written.
+    pub(crate) async fn still(
+        &self,
+        user: UserId,
+        id: ConversationId,
+        place: LogSubject,
+        request_id: &str,
+    ) -> Result<(), Failure> {
+        if matches!(place, LogSubject::Channel(_)) {
+            self.access(user, id, request_id).await?;
+        }
+        Ok(())
     }
 
     /// All conversations of this user, asked of the channels role. Also while it does not answer, if

@@ -81,7 +81,10 @@ async fn list(
     let after = page.after.unwrap_or(EntryId::ZERO).last_sequence(stream);
     let reply = fetch(&edge, &caller, listed.place, after, limit).await?;
     let authors = reply.entries.iter().map(author).collect::<Result<BTreeSet<_>, _>>()?;
-    let users = people::of(&edge, authors, caller.request_id()).await?;
+    let (users, ()) = tokio::try_join!(
+        people::of(&edge, authors, caller.request_id()),
+        edge.still(caller.user, conversation, listed.place, caller.request_id()),
+    )?;
     let next = reply.entries.last().map(|entry| EntryId::new(entry.seq, stream));
     let entries = reply.entries.iter().map(|entry| event(entry, stream));
     let entries = entries.collect::<Result<_, _>>()?;

@@ -20,6 +20,7 @@ use super::outbox::Lag;
 use super::writer::{End, Writer};
 use crate::follow::conversation::{Command, Pull, Pulled, Then, remove_frame};
 use crate::follow::fetch;
+use crate::follow::item::removal;
 use crate::hub::StartBy;
 
 /// Entries of one pull.
@@ -145,7 +146,8 @@ async fn take(
     }
     match pulled.then {
         Then::More => {
-            writer.outbox.lag(Lag { after: pulled.position, ..lag });
+            let need = lag.need.max(pulled.position);
+            writer.outbox.lag(Lag { after: pulled.position, need, ..lag });
             Ok(false)
         }
         Then::Live => Ok(true),
@@ -175,10 +177,15 @@ async fn gap(writer: &mut Writer, id: ConversationId, lag: Lag) -> Result<bool, 
     };
     let (items, after, to) = match newest {
         Ok(range) => {
-            let items: Vec<_> =
+            let mut items: Vec<_> =
                 range.items.into_iter().filter(|item| item.sequence() > lag.after).collect();
+            let mut through = range.through;
+            if let Some((index, _)) = removal(&items, writer.outbox.user) {
+                items.truncate(index + 1);
+                through = items.last().map_or(through, |item| item.sequence());
+            }
             let to = items.first().map_or(EntryId::ZERO, |item| item.entry.id);
-            (items, range.through, to)
+            (items, through, to)
         }
         Err(failure) if !unreadable => {
             tracing::debug!(%failure, conversation = %id, "the newest entries cannot be read");
@@ -200,6 +207,8 @@ async fn gap(writer: &mut Writer, id: ConversationId, lag: Lag) -> Result<bool, 
     if let Some(budget) = writer.budget(id) {
         budget.gapped = true;
     }
-    writer.outbox.lag(Lag { after: after.max(lag.after), ..lag });
+    let after = after.max(lag.after);
+    // What follows is given under the membership that held there or later.
+    writer.outbox.lag(Lag { after, need: if unreadable { lag.need } else { after }, ..lag });
     Ok(unreadable)
 }

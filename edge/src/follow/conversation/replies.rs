@@ -2,6 +2,7 @@
 
 use super::fetching::FETCH;
 use super::{Attached, Conversation, Passed, Pull, Pulled, Then};
+use crate::follow::item::removal;
 
 impl Conversation {
     pub(super) fn answer_awaiting(&mut self) {
@@ -59,16 +60,29 @@ impl Conversation {
         }
     }
 
+    /// The membership is as of this task's position, which is not below where the pull begins. History
+    /// may be ahead of it: a removal that it has not come to yet is the last thing given, and the
+    /// next pull waits until it is judged here. Where no membership is known yet, as when the store is
+    /// away, the removal itself is the last word.
     pub(super) fn answer_from_history(&self, pull: Pull) {
+        let user = pull.outbox.user;
+        let known = self.membership.as_ref().map(|membership| membership.revision);
         let (edge, place) = (self.edge.clone(), self.place);
         let min = self.follower.position().unwrap_or(0);
         tokio::spawn(async move {
             let limit = u32::try_from(pull.limit).unwrap_or(FETCH).min(FETCH);
             let fetched = edge.fetches.range(&edge, place, pull.lag.after, limit, min).await;
-            let _ = pull.reply.send(fetched.map(|range| Pulled {
-                items: range.items.clone(),
-                position: range.through,
-                then: Then::More,
+            let _ = pull.reply.send(fetched.map(|range| {
+                let (mut items, mut position) = (range.items.clone(), range.through);
+                let mut then = Then::More;
+                if let Some((index, removed)) = removal(&items, user)
+                    && known.is_none_or(|known| known < removed)
+                {
+                    items.truncate(index + 1);
+                    position = items.last().map_or(position, |item| item.sequence());
+                    then = if known.is_some() { Then::More } else { Then::Gone };
+                }
+                Pulled { items, position, then }
             }));
         });
     }

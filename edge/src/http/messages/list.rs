@@ -71,7 +71,10 @@ async fn list(
     let request = MessagesRequest { place, bound, limit, fresh: edge.fresh(place, true) };
     let found = edge.bus.call::<Messages>(&call, &request).await?;
     let authors = found.messages.iter().map(|message| message.author_id);
-    let users = people::of(&edge, authors, caller.request_id()).await?;
+    let (users, ()) = tokio::try_join!(
+        people::of(&edge, authors, caller.request_id()),
+        edge.still(caller.user, conversation, place, caller.request_id()),
+    )?;
     Ok(Shown(MessagePage {
         messages: found.messages,
         users,

@@ -50,6 +50,8 @@ pub(super) async fn list(role: &Ingress, bot: UserId, asked: EntriesList) -> Res
             })?;
             Ok(Event { t: entry.t, d })
         };
+        // What was read may be later than a removal that came meanwhile.
+        role.access(bot, asked.conversation_id).await?;
         let next = reply.entries.last().map(|entry| EntryId::new(entry.seq, stream));
         let entries = reply.entries.iter().map(shown).collect::<Result<_, Failure>>()?;
         return Ok(Page { entries, has_more: reply.more && next.is_some(), next });

@@ -112,6 +112,8 @@ pub(super) async fn messages(
     let request = MessagesRequest { place, bound, limit, fresh: LATEST };
     let found = role.bus.call::<Messages>(&call, &request).await?;
     let users = people(role, found.messages.iter().map(|message| message.author_id)).await?;
+    // What was read may be later than a removal that came meanwhile.
+    role.access(bot, conversation_id).await?;
     Ok(Page { messages: found.messages, users, has_more: found.has_more, next: found.next })
 }
 

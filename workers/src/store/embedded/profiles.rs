@@ -1,7 +1,7 @@
 //! The cache of profiles in this process's memory.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bus_schema::events::VersionedUser;
@@ -11,12 +11,17 @@ use moka::ops::compute::Op;
 
 use crate::store::profiles::{CacheLimits, Cached, ProfileCache, ProfileCaches};
 
+/// After so long a profile is read again, whatever the settings allow: processes tell each other of
+/// changes by messages, and one that a dying NATS node swallowed would show an old name until then.
+const FRESH: Duration = Duration::from_secs(5);
+
 /// Opens caches in memory, each for itself.
 pub(crate) struct InMemory;
 
 impl ProfileCaches for InMemory {
     fn open(&self, limits: CacheLimits) -> Arc<dyn ProfileCache> {
-        Arc::new(InProcess::new(limits))
+        let fresh = limits.fresh.min(FRESH);
+        Arc::new(InProcess::new(CacheLimits { fresh, ..limits }))
     }
 }
 
