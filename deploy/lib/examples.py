@@ -1,5 +1,5 @@
 """The example bots, made ready to run: each language's libraries as pinned beside its examples, the
-programs of those that are compiled, and the `nats` command for the shell.
+programs in Go, and the `nats` command for the shell. Those in Rust are built with the workspace.
 
 Everything is in `.natter/tools`, where the tests look for it, but node_modules, which Node.js wants
 beside the scripts. What is there already, and of the pinned versions, is left as it is.
@@ -37,7 +37,7 @@ class Examples:
         """How each is made ready, in the names of their folders. Each raises a Problem if it cannot
         be, as when its toolchain is missing."""
         return {"shell": self.shell, "python": self.python, "javascript": self.javascript,
-                "go": self.go, "rust": self.rust}
+                "go": self.go}
 
     def shell(self) -> None:
         """The `nats` command."""
@@ -68,7 +68,7 @@ class Examples:
         pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
         what = ["--requirement", str(self.sources / "python" / "requirements.txt")]
         self._run("the libraries for Python",
-                  *pip, "download", "--quiet", "--only-binary=:all:", "--dest", str(wheels), *what)
+                  *pip, "wheel", "--quiet", "--wheel-dir", str(wheels), *what)
         self._run("the libraries for Python", *pip, "install", "--quiet", "--no-index",
                   "--find-links", str(wheels), *what)
         done.write_text(wanted)
@@ -86,13 +86,6 @@ class Examples:
         for command in (("vet",), ("build", "-o", f"{made}/")):
             self._run("the example bots in Go", go, "-C", str(self.sources / "go"), *command,
                       "./...")
-
-    def rust(self) -> None:
-        """The programs: a package of its own, so that what bots' authors copy is what is built."""
-        cargo = tools.need("cargo", "it builds the example bots in Rust; see https://rustup.rs")
-        self._run("the example bots in Rust", cargo, "build", "--locked", "--quiet",
-                  "--manifest-path", str(self.sources / "rust" / "Cargo.toml"),
-                  "--target-dir", str(self.made / "rust"))
 
     def _run(self, what: str, *argv: str) -> None:
         status, said = tools.run(list(argv), MAKE_S, self.stop)
