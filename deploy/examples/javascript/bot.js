@@ -44,8 +44,10 @@ export class Bot {
       const subject = `bot.${this.id}.${what}`;
       return (await this.connection.request(subject, JSON.stringify(request), { timeout: 10_000 })).json();
     } catch (failure) {
-      if (failure instanceof errors.ClosedConnectionError) throw failure;
-      return { error: { code: "timeout" } }; // nobody was there, or nobody in time
+      // Nobody was there, or nobody in time?
+      const absent = failure instanceof errors.RequestError && failure.isNoResponders();
+      if (!absent && !(failure instanceof errors.TimeoutError)) throw failure;
+      return { error: { code: "timeout" } };
     }
   }
 

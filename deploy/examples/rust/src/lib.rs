@@ -79,9 +79,13 @@ impl Bot {
         let subject = format!("bot.{}.{what}", self.id);
         let reply = match self.client.request(subject, request.to_string().into()).await {
             Ok(reply) => reply,
-            Err(e) if e.kind() == RequestErrorKind::Other => return Err(e.into()),
-            // Nobody was there, or nobody in time.
-            Err(_) => return Ok(Err(Refused { code: "timeout".to_owned(), ..Refused::default() })),
+            Err(error) => match error.kind() {
+                // Nobody was there, or nobody in time.
+                RequestErrorKind::TimedOut | RequestErrorKind::NoResponders => {
+                    return Ok(Err(Refused { code: "timeout".to_owned(), ..Refused::default() }));
+                }
+                _ => return Err(error.into()),
+            },
         };
         let mut answer: Value = serde_json::from_slice(&reply.payload)?;
         match answer.get_mut("error") {
