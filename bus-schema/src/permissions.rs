@@ -266,20 +266,17 @@ fn leases() -> [String; 4] {
 
 /// What the bots' account may ask of the platform's: the subject, and whether the answer may be many
 /// messages. Everything else ends at the border between the two accounts.
-pub const BOTS_ASK: [(&str, bool); 5] = [
+pub const BOTS_ASK: [(&str, bool); 4] = [
     (subjects::BOT_SENDS, false),
     (subjects::BOT_APIS, false),
-    ("$JS.API.CONSUMER.INFO.BOTS.*", false),
     ("$JS.API.CONSUMER.MSG.NEXT.BOTS.*", true),
     ("$JS.ACK.BOTS.>", false),
 ];
 
-/// Subjects a bot may publish to. The server puts its id in place of `{{name()}}`. It may look at its
-/// own consumer because client libraries do before they pull from one.
-pub const BOT_PUBLISHES: [&str; 5] = [
+/// Subjects a bot may publish to. The server puts its id in place of `{{name()}}`.
+pub const BOT_PUBLISHES: [&str; 4] = [
     "bot.{{name()}}.send.*",
     "bot.{{name()}}.api.*.*",
-    "$JS.API.CONSUMER.INFO.BOTS.bot_{{name()}}",
     "$JS.API.CONSUMER.MSG.NEXT.BOTS.bot_{{name()}}",
     "$JS.ACK.BOTS.bot_{{name()}}.>",
 ];

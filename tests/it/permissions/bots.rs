@@ -46,8 +46,8 @@ fn not_said(two: &Two) -> Vec<String> {
         // Others' events, also as an owner of the consumer would.
         format!("$JS.API.CONSUMER.MSG.NEXT.BOTS.bot_{other}"),
         format!("$JS.ACK.BOTS.bot_{other}.1.1.1.1.1"),
+        format!("$JS.API.CONSUMER.INFO.BOTS.bot_{own}"),
         format!("$JS.API.CONSUMER.INFO.BOTS.bot_{other}"),
-        format!("$JS.API.CONSUMER.INFO.LOG_0.bot_{own}"),
         format!("$JS.API.CONSUMER.DELETE.BOTS.bot_{own}"),
         format!("$JS.API.CONSUMER.CREATE.BOTS.bot_{own}"),
         format!("$JS.API.CONSUMER.CREATE.BOTS.bot_{own}.bot.{other}.events"),
@@ -208,7 +208,6 @@ fn an_answer_cannot_be_sent_where_it_would_do_something() {
         // A refusal without events has an empty body, which would acknowledge.
         let asks = [
             format!("$JS.API.CONSUMER.MSG.NEXT.BOTS.bot_{own}"),
-            format!("$JS.API.CONSUMER.INFO.BOTS.bot_{own}"),
             format!("bot.{own}.send.{channel}"),
         ];
         for subject in &asks {

@@ -4,7 +4,6 @@
 package bot
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Bot is a connection, and whose it is.
@@ -108,28 +106,29 @@ func (b *Bot) Send(conversation, content, nonce string) error {
 // Events gives every event to handle, and acknowledges it when that returns nil. It ends with the
 // first error; an event that was not acknowledged comes again.
 func (b *Bot) Events(handle func(Event) error) error {
-	js, err := jetstream.New(b.conn)
+	js, err := b.conn.JetStream()
 	if err != nil {
 		return err
 	}
-	consumer, err := js.Consumer(context.Background(), "BOTS", "bot_"+b.ID)
+	// A bot may not look its consumer up, which package jetstream would always do.
+	consumer := "bot_" + b.ID
+	events, err := js.PullSubscribe("", consumer, nats.Bind("BOTS", consumer), nats.SkipConsumerLookup())
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(5*time.Second))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
 	for {
-		message, err := messages.Next()
-		if errors.Is(err, jetstream.ErrNoHeartbeat) {
-			continue // the connection is being made anew
-		} else if err != nil {
+		messages, err := events.Fetch(1, nats.MaxWait(5*time.Second))
+		if b.conn.IsClosed() {
 			return err
+		} else if err != nil && !errors.Is(err, nats.ErrTimeout) {
+			time.Sleep(500 * time.Millisecond) // the server is away, or elects a leader
 		}
+		if err != nil {
+			continue // nothing happened, or the connection is being made anew
+		}
+		message := messages[0]
 		var event Event
-		if err := json.Unmarshal(message.Data(), &event); err != nil {
+		if err := json.Unmarshal(message.Data, &event); err != nil {
 			return err
 		}
 		if err := handle(event); err != nil {

@@ -6,13 +6,12 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use async_nats::jetstream::{self, consumer::PullConsumer};
-use async_nats::{Client, ConnectOptions, RequestErrorKind};
+use async_nats::{Client, ConnectOptions, RequestErrorKind, StatusCode};
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 pub type Error = Box<dyn StdError + Send + Sync>;
 
@@ -106,23 +105,26 @@ impl Bot {
         &self,
         mut handle: impl AsyncFnMut(Event) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let jetstream = jetstream::new(self.client.clone());
-        let name = format!("bot_{}", self.id);
-        let consumer: PullConsumer = jetstream.get_consumer_from_stream(name, "BOTS").await?;
+        // By hand: the library would look the consumer up, which a bot may not do.
+        let pull = format!("$JS.API.CONSUMER.MSG.NEXT.BOTS.bot_{}", self.id);
+        let one = r#"{"batch": 1, "expires": 5000000000}"#;
+        let inbox = self.client.new_inbox();
+        let mut events = self.client.subscribe(inbox.clone()).await?;
         loop {
-            let pull = consumer.batch().max_messages(1).expires(Duration::from_secs(5));
-            let message = match pull.messages().await?.next().await {
-                Some(Ok(message)) => message,
-                // Nothing happened.
-                None => continue,
-                // Nobody gives events now: the server is away, or elects a leader.
-                Some(Err(_)) => {
-                    sleep(Duration::from_millis(500)).await;
-                    continue;
-                }
+            self.client.publish_with_reply(pull.clone(), inbox.clone(), one.into()).await?;
+            let Ok(event) = timeout(Duration::from_secs(7), events.next()).await else {
+                continue; // the connection is being made anew
             };
-            handle(serde_json::from_slice(&message.payload)?).await?;
-            message.ack().await?;
+            let event = event.ok_or("the connection has ended")?;
+            // What the server itself says, such as that nothing happened, is not to be acknowledged.
+            let Some(acknowledge) = event.reply else {
+                if event.status != Some(StatusCode::TIMEOUT) {
+                    sleep(Duration::from_millis(500)).await; // it elects a leader, or nobody is there
+                }
+                continue;
+            };
+            handle(serde_json::from_slice(&event.payload)?).await?;
+            self.client.publish(acknowledge, "+ACK".into()).await?;
         }
     }
 }
