@@ -3,7 +3,7 @@
 playwright-core comes by npm into tests/browser/node_modules (ignored by git), without a browser of
 its own: Chromium must be there.
 
-Bounds: npm 5 minutes, the build and start 40 minutes, the browsers 10 minutes.
+Bounds: the build and start 40 minutes, the browsers 10 minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .console import Console, Stop
 from .problem import Problem
 from .workdir import HIDDEN_PORTS, is_free
 
-NPM_S, START_S, RUN_S, END_S = 300, 2400, 600, 90
+START_S, RUN_S, END_S = 2400, 600, 90
 CHROMIUM = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
 
 
@@ -33,27 +33,12 @@ def chromium() -> str:
     raise Problem("the browser test needs Chromium: install it, or name it in NATTER_CHROMIUM")
 
 
-def install_playwright(folder: Path, stop: Stop) -> None:
-    """What the lock file beside the browser tests names, unless it is there."""
-    lock = (folder / "package-lock.json").read_bytes()
-    done = folder / "node_modules" / ".natter-installed"
-    if done.exists() and done.read_bytes() == lock:
-        return
-    npm = tools.need("npm", "it brings playwright-core for the browser test")
-    status, said = tools.run(
-        [npm, "ci", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts"],
-        NPM_S, stop)
-    if status != 0:
-        raise Problem(f"npm could not bring playwright-core: {(said.splitlines() or ['?'])[-1]}")
-    done.write_bytes(lock)
-
-
 def run(root: Path, script: Path, console: Console, stop: Stop) -> int:
     """Starts a platform, has the script use it, and ends it. The script gets the path of dev.json
     as its argument, and Chromium's in NATTER_CHROMIUM."""
     browser = chromium()
     node = tools.need("node", "it runs the browser test")
-    install_playwright(script.parent, stop)
+    tools.npm_packages(script.parent, "playwright-core for the browser test", stop)
     data = root / ".natter" / "browser-test"
     port = next((p for p in HIDDEN_PORTS if is_free(p) and is_free(p + 1)), HIDDEN_PORTS.start)
     dev = subprocess.Popen(

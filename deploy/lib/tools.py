@@ -153,6 +153,21 @@ def pip_command(instead: str) -> list[str]:
                   "install one of them")
 
 
+def npm_packages(folder: Path, what: str, stop: Stop) -> None:
+    """What the lock file in a folder names, into its node_modules, unless it is there."""
+    lock = (folder / "package-lock.json").read_bytes()
+    done = folder / "node_modules" / ".natter-installed"
+    if done.exists() and done.read_bytes() == lock:
+        return
+    npm = need("npm", f"it brings {what}")
+    status, said = run(
+        [npm, "ci", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts"],
+        DOWNLOAD_S, stop)
+    if status != 0:
+        raise Problem(f"npm could not bring {what}: {(said.splitlines() or ['?'])[-1]}")
+    done.write_bytes(lock)
+
+
 def build(root: Path, log: Path, console: Console, stop: Stop) -> dict[str, Path]:
     """Builds the release binaries; {name: path}. What cargo says goes to `log`."""
     cargo = need("cargo", "Natter is built with Rust, see https://rustup.rs")

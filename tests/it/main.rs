@@ -8,6 +8,7 @@
 
 mod api;
 mod bots;
+mod examples;
 mod gateway;
 mod log;
 mod permissions;
