@@ -1,6 +1,5 @@
 //! Answering those who wait: for an entry to be passed, or for entries to be replayed.
 
-use super::fetching::FETCH;
 use super::{Attached, Conversation, Passed, Pull, Pulled, Then};
 
 impl Conversation {
@@ -31,21 +30,29 @@ impl Conversation {
                 continue;
             }
             let pull = self.parked.swap_remove(index);
-            self.answer(pull, position);
+            self.answer(pull, position, false);
         }
     }
 
-    pub(super) fn answer(&mut self, pull: Pull, position: u64) {
-        let user = pull.outbox.user;
-        let gone = self.membership.as_ref().is_some_and(|m| !m.contains(user));
-        if gone || self.ended {
+    /// Answers a pull; `exactly` as in [`Self::catch_up`].
+    pub(super) fn answer(&mut self, pull: Pull, position: u64, exactly: bool) {
+        if self.is_gone(&pull) {
             let gone = Pulled { items: Vec::new(), position, then: Then::Gone };
             let _ = pull.reply.send(Ok(gone));
             return;
         }
+        if pull.newest {
+            match self.ring.newest(pull.limit) {
+                Some(items) => {
+                    let _ = pull.reply.send(Ok(Pulled { items, position, then: Then::More }));
+                }
+                None => self.catch_up(pull, position, exactly),
+            }
+            return;
+        }
         let after = pull.lag.after;
         let Some(items) = self.ring.after(after, pull.limit) else {
-            self.answer_from_history(pull);
+            self.catch_up(pull, position, exactly);
             return;
         };
         let last = items.last().map_or(after, |item| item.sequence());
@@ -57,19 +64,5 @@ impl Conversation {
             let attached = Attached { outbox: pull.outbox.clone(), last: reached };
             self.sockets.insert(pull.outbox.id, attached);
         }
-    }
-
-    pub(super) fn answer_from_history(&self, pull: Pull) {
-        let (edge, place) = (self.edge.clone(), self.place);
-        let min = self.follower.position().unwrap_or(0);
-        tokio::spawn(async move {
-            let limit = u32::try_from(pull.limit).unwrap_or(FETCH).min(FETCH);
-            let fetched = edge.fetches.range(&edge, place, pull.lag.after, limit, min).await;
-            let _ = pull.reply.send(fetched.map(|range| Pulled {
-                items: range.items.clone(),
-                position: range.through,
-                then: Then::More,
-            }));
-        });
     }
 }
