@@ -52,8 +52,17 @@ pub struct EdgeSettings {
     pub max_connections: usize,
     /// IDENTIFYs worked on at once; more wait their turn.
     pub identify_concurrency: usize,
-    /// IDENTIFYs that wait; more are closed with 4000.
+    /// IDENTIFYs that wait; more are sent away with a hint when to come back.
     pub identify_queue: usize,
+    /// IDENTIFYs admitted a second, sustained.
+    pub identify_per_s: u32,
+    /// IDENTIFYs admitted at once.
+    pub identify_burst: u32,
+    /// Milliseconds that an IDENTIFY waits; one that would have to wait longer is sent away.
+    pub identify_wait_ms: u64,
+    /// Bytes of entries, fetched for sessions that come back, that are kept a while for others who
+    /// missed the same.
+    pub catch_up_bytes: usize,
     /// Frames queued for one socket; when full the socket is fed from its cursors instead.
     pub socket_queue: usize,
     /// Messages that are appended to the log together while the disk is busy with others; 1: each
@@ -98,6 +107,10 @@ impl Default for EdgeSettings {
             max_connections: 20_000,
             identify_concurrency: 64,
             identify_queue: 4_096,
+            identify_per_s: 400,
+            identify_burst: 200,
+            identify_wait_ms: 5_000,
+            catch_up_bytes: 64 * 1024 * 1024,
             socket_queue: 512,
             append_together: 128,
             append_queue: 4_096,

@@ -2,7 +2,6 @@
 //!
 //! Invariant: nothing here is data of record; an edge that dies loses nothing but time.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,16 +13,17 @@ use bus_schema::runtime::log::group::Group;
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::streams::Layout;
 use bus_schema::subjects::LogSubject;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::config::EdgeSettings;
 use crate::directory::Directory;
 use crate::follow::digest::Heard;
 use crate::follow::fallback::Fallback;
-use crate::follow::fetch::{self, Fetched};
+use crate::follow::pages::Shelf;
 use crate::http::webhooks::WebhookRates;
 use crate::hub::Hub;
 use crate::sessions::Sessions;
+use crate::ws::admission::Admission;
 
 /// An edge.
 pub struct Edge {
@@ -49,8 +49,8 @@ pub struct Edge {
     pub shutdown: Shutdown,
     pub(crate) fetches: Fetches,
     pub(crate) fallback: Fallback,
-    pub(crate) identifying: Semaphore,
-    pub(crate) waiting: AtomicUsize,
+    pub(crate) catching_up: CatchingUp,
+    pub(crate) admission: Admission,
     pub(crate) sockets: AtomicUsize,
 }
 
@@ -68,8 +68,8 @@ impl Edge {
             webhooks: WebhookRates::new(&settings),
             fetches: Fetches::default(),
             fallback: Fallback::start(&bus, layout, &shutdown),
-            identifying: Semaphore::new(settings.identify_concurrency.max(1)),
-            waiting: AtomicUsize::new(0),
+            catching_up: CatchingUp::new(&settings),
+            admission: Admission::new(&settings),
             sockets: AtomicUsize::new(0),
             log: Group::start(&bus, layout, settings.appends()),
             settings,
@@ -107,48 +107,43 @@ impl Edge {
     }
 }
 
-/// Fetches under way, so that many who missed the same entries cost one request.
-pub(crate) struct Fetches {
-    shared: parking_lot::Mutex<HashMap<FetchKey, Arc<OnceCell<Arc<Fetched>>>>>,
-    turns: Semaphore,
-}
+/// Fetches by followers under way, bounded.
+pub(crate) struct Fetches(Semaphore);
 
 /// Fetches by followers under way at once.
 const FETCHES: usize = 64;
 
 impl Default for Fetches {
     fn default() -> Self {
-        Self { shared: parking_lot::Mutex::default(), turns: Semaphore::new(FETCHES) }
+        Self(Semaphore::new(FETCHES))
     }
 }
-
-type FetchKey = (LogSubject, u64, u32, u64);
 
 impl Fetches {
     /// A follower's turn to fetch; nothing once the edge has ended.
     pub(crate) async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
-        self.turns.acquire().await.ok()
+        self.0.acquire().await.ok()
+    }
+}
+
+/// What serves sessions that come back. Its fetches have turns of their own: however many come
+/// back, what followers miss of live entries does not wait for them.
+pub(crate) struct CatchingUp {
+    turns: Semaphore,
+    /// Room for what was fetched for them.
+    pub(crate) shelf: Shelf,
+}
+
+/// Fetches for those who catch up under way at once.
+const CATCHING_UP: usize = 32;
+
+impl CatchingUp {
+    fn new(settings: &EdgeSettings) -> Self {
+        Self { turns: Semaphore::new(CATCHING_UP), shelf: Shelf::new(settings.catch_up_bytes) }
     }
 
-    /// Entries after a sequence; shared with everybody who asks for the same meanwhile.
-    pub(crate) async fn range(
-        &self,
-        edge: &Edge,
-        place: LogSubject,
-        after: u64,
-        limit: u32,
-        min: u64,
-    ) -> Result<Arc<Fetched>, Failure> {
-        let key = (place, after, limit, min);
-        let cell = self.shared.lock().entry(key).or_default().clone();
-        let fetched = cell
-            .get_or_try_init(|| async move {
-                fetch::range(edge, place, Some(after), limit, min, false).await.map(Arc::new)
-            })
-            .await
-            .cloned();
-        // Whoever is done first takes it off the table; those who hold the cell still share it.
-        self.shared.lock().remove(&key);
-        fetched
+    /// A turn to fetch; nothing once the edge has ended.
+    pub(crate) async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
     }
 }

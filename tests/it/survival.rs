@@ -3,4 +3,5 @@
 mod edge;
 mod moving;
 mod nats;
+mod storm;
 mod worker;

@@ -19,6 +19,7 @@ pub mod process;
 pub mod replay;
 pub mod stack;
 pub mod stores;
+pub mod storm;
 pub mod warden;
 
 pub use failure::{Context, Failure, Outcome};

@@ -7,6 +7,7 @@
 //! Leaves out who may ask: whoever pulls for a user has looked at the user's list; the log's own
 //! membership is looked at here once more.
 
+mod catching_up;
 mod entries;
 mod fetching;
 mod replies;
@@ -32,9 +33,12 @@ use tokio::time::{Instant, sleep_until};
 
 pub(crate) use types::{Command, Passed, Pull, Pulled, Then};
 
+use catching_up::{Flight, Landed};
+
 use super::fallback::Raw;
 use super::fetch::Fetched;
 use super::follower::Follower;
+use super::pages::Pages;
 use super::ring::Ring;
 use crate::hub::events::LiveEvent;
 use crate::state::Edge;
@@ -64,6 +68,8 @@ enum Found {
         after: u64,
         raw: Raw,
     },
+    /// What was asked for those who catch up.
+    Landed(Landed),
 }
 
 pub(crate) struct Conversation {
@@ -73,6 +79,8 @@ pub(crate) struct Conversation {
     follower: Follower<Entry>,
     membership: Option<Membership>,
     ring: Ring,
+    pages: Pages,
+    flights: Vec<Flight>,
     sockets: HashMap<SocketId, Attached>,
     parked: Vec<Pull>,
     awaiting: Vec<(u64, Instant, oneshot::Sender<Passed>)>,
@@ -106,6 +114,8 @@ impl Conversation {
             place,
             id,
             membership: matches!(place, LogSubject::Dm(_)).then(|| Membership::at_start(place)),
+            pages: Pages::new(edge.catching_up.shelf.clone()),
+            flights: Vec::new(),
             sockets: HashMap::new(),
             parked: Vec::new(),
             awaiting: Vec::new(),
@@ -149,7 +159,10 @@ impl Conversation {
     }
 
     fn is_idle(&self) -> bool {
-        self.sockets.is_empty() && self.parked.is_empty() && self.awaiting.is_empty()
+        self.sockets.is_empty()
+            && self.parked.is_empty()
+            && self.flights.is_empty()
+            && self.awaiting.is_empty()
     }
 
     fn command(&mut self, command: Command) {
@@ -205,11 +218,12 @@ impl Conversation {
     /// When something must happen although nothing was heard.
     fn next_alarm(&self, linger: Instant) -> Instant {
         let patience = self.awaiting.iter().map(|(_, until, _)| *until).min();
-        patience.map_or(linger, |until| until.min(linger))
+        [patience, self.pages_until()].into_iter().flatten().fold(linger, Instant::min)
     }
 
-    /// An awaited entry did not come live in time: have it fetched.
+    /// An awaited entry did not come live in time: have it fetched. Pages nobody wants go.
     fn alarm(&mut self) {
+        self.pages.forget();
         let now = Instant::now();
         for (sequence, until, _) in &mut self.awaiting {
             if *until <= now {

@@ -56,6 +56,29 @@ impl Ring {
         }
     }
 
+    /// Takes over older entries: all there are after `from`, up to `through`. Nothing changes if they do
+    /// not join what it holds, or do not fit beside it.
+    pub(crate) fn reach_back(&mut self, from: u64, older: Vec<Arc<Item>>, through: u64) {
+        if from >= self.from || through < self.from {
+            return;
+        }
+        let older: Vec<_> = older.into_iter().filter(|item| item.sequence() <= self.from).collect();
+        let bytes: usize = older.iter().map(|item| item.entry.payload.len()).sum();
+        let fits = self.items.len() + older.len() <= self.max_items
+            && self.bytes + bytes <= self.max_bytes;
+        if fits {
+            self.bytes += bytes;
+            self.from = from;
+            older.into_iter().rev().for_each(|item| self.items.push_front(item));
+        }
+    }
+
+    /// The newest `limit` entries, oldest first; `None` if it may not hold them all.
+    pub(crate) fn newest(&self, limit: usize) -> Option<Vec<Arc<Item>>> {
+        let start = self.items.len().checked_sub(limit).or((self.from == 0).then_some(0))?;
+        Some(self.items.iter().skip(start).cloned().collect())
+    }
+
     /// Whether it holds every entry after `sequence`.
     pub(crate) const fn covers(&self, sequence: u64) -> bool {
         sequence >= self.from
@@ -141,6 +164,33 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn reaching_back_is_the_log_too(
+            steps in prop::collection::vec(1u64..4, 1..40),
+            (begins, back, ahead) in (0usize..40, 0usize..40, 0usize..5),
+            max in 1usize..50,
+            limit in 1usize..12,
+        ) {
+            let log: Vec<u64> =
+                steps.iter().scan(0, |at, step| { *at += step; Some(*at) }).collect();
+            let before = |index: usize| index.checked_sub(1).map_or(0, |before| log[before]);
+            let begins = begins.min(log.len());
+            let mut ring = Ring::new(before(begins), max, 100_000);
+            log[begins..].iter().for_each(|at| ring.push(message(*at)));
+            let back = back.min(begins);
+            let end = (begins + ahead).min(log.len());
+            let older = log[back..end].iter().map(|at| message(*at)).collect();
+            ring.reach_back(before(back), older, before(end));
+            let held: Vec<_> = ring.items.iter().map(|item| item.sequence()).collect();
+            let wanted = log.iter().copied().filter(|at| *at > ring.from);
+            prop_assert_eq!(&held, &wanted.collect::<Vec<_>>());
+            prop_assert!(held.len() <= max.max(1));
+            if let Some(newest) = ring.newest(limit) {
+                let newest: Vec<_> = newest.iter().map(|item| item.sequence()).collect();
+                prop_assert_eq!(&newest[..], &log[log.len().saturating_sub(limit)..]);
+            }
+        }
+
         #[test]
         fn answers_are_the_log_or_nothing(
             steps in prop::collection::vec(1u64..4, 0..40),

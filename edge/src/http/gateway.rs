@@ -7,11 +7,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::http::StatusCode;
 use axum::response::Response;
 use bus_schema::error::{Code, Failure};
 
-use super::refusal::{Answer, Refusal};
+use super::refusal::Answer;
 use super::route::{Route, get};
 use crate::state::Edge;
 use crate::ws;
@@ -28,14 +27,11 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
+#[expect(clippy::unused_async, reason = "a handler is a future")]
 async fn upgrade(
     State(edge): State<Arc<Edge>>,
     request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Answer<Response> {
     let request = request.map_err(|_| Failure::bad_request("a websocket must be asked for"))?;
-    let response = ws::upgrade(State(edge), request).await;
-    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-        return Err(Refusal(Failure::unavailable()));
-    }
-    Ok(response)
+    Ok(ws::upgrade(edge, request)?)
 }

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bus_schema::error::Close;
-use bus_schema::events::Hello;
+use bus_schema::events::{Hello, Reconnect};
 use bus_schema::frames::{self, BadFrame, ClientFrame, Identify, op};
 use bus_schema::limits;
 use bus_schema::runtime::shutdown::Shutdown;
 use futures::StreamExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::handshake::Refused;
 use super::{handshake, reader, writer};
 use crate::hub::handle::UserCommand;
 use crate::state::Edge;
@@ -33,7 +34,7 @@ pub(super) async fn run(edge: Arc<Edge>, mut socket: WebSocket) {
     };
     let ready = match handshake::identify(&edge, identify).await {
         Ok(ready) => ready,
-        Err(why) => return close(&mut socket, why).await,
+        Err(refused) => return refuse(&mut socket, refused).await,
     };
     let (outbox, user) = (ready.outbox.clone(), ready.user.clone());
     let session = edge.sessions.watch(ready.session);
@@ -95,6 +96,16 @@ async fn send(
         Ok(Err(_)) => Err(None),
         Err(_) => Err(Some(Close::NotReading)),
     }
+}
+
+/// Ends a socket that is not served; tells it when to come back where that is known.
+async fn refuse(socket: &mut WebSocket, refused: Refused) {
+    if let Some(away) = refused.away {
+        let hint = Reconnect { after_ms: away.after_ms() };
+        let frame = frames::control(op::RECONNECT, Some(&hint));
+        let _ = timeout(CLOSE_WRITE, socket.send(Message::text(frame))).await;
+    }
+    close(socket, refused.close).await;
 }
 
 async fn close(socket: &mut WebSocket, why: Close) {

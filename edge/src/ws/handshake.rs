@@ -6,7 +6,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bus_schema::error::{Close, Code, Failure};
 use bus_schema::events::{Conversation, Rates, Ready, User};
@@ -19,6 +18,7 @@ use bus_schema::runtime::call::Call;
 use bus_schema::subjects::LogSubject;
 use tokio::time::Instant;
 
+use super::admission::SentAway;
 use super::outbox::{Lag, Outbox};
 use super::stages::Stages;
 use super::writer::{Replay, Writing};
@@ -40,27 +40,43 @@ pub(super) struct Identified {
 /// Times the list is read again because it changed meanwhile.
 const ROUNDS: usize = 5;
 
-/// Identifies a socket, waiting its turn.
-pub(super) async fn identify(edge: &Arc<Edge>, identify: Identify) -> Result<Identified, Close> {
-    let started = Instant::now();
-    edge.cut_off().map_err(|_| Close::Unavailable)?;
-    let mut stages = Stages::begin();
-    let _turn = turn(edge).await?;
-    stages.done("turn");
-    let result = work(edge, identify, &mut stages).await;
-    metrics::histogram!("natter_identify_seconds", "ok" => result.is_ok().to_string())
-        .record(started.elapsed());
-    result
+/// Not served: how the socket ends, and when to come back if that is known.
+pub(super) struct Refused {
+    pub(super) close: Close,
+    pub(super) away: Option<SentAway>,
 }
 
-async fn turn(edge: &Edge) -> Result<tokio::sync::SemaphorePermit<'_>, Close> {
-    if edge.waiting.fetch_add(1, Ordering::Relaxed) >= edge.settings.identify_queue {
-        edge.waiting.fetch_sub(1, Ordering::Relaxed);
-        return Err(Close::Unavailable);
+impl From<Close> for Refused {
+    fn from(close: Close) -> Self {
+        Self { close, away: None }
     }
-    let turn = edge.identifying.acquire().await.map_err(|_| Close::Unavailable);
-    edge.waiting.fetch_sub(1, Ordering::Relaxed);
-    turn
+}
+
+impl From<SentAway> for Refused {
+    fn from(away: SentAway) -> Self {
+        Self { close: Close::Unavailable, away: Some(away) }
+    }
+}
+
+/// Identifies a socket, waiting its turn. Who it is comes first: a place in the queue is for those
+/// who have a session.
+pub(super) async fn identify(edge: &Arc<Edge>, identify: Identify) -> Result<Identified, Refused> {
+    edge.cut_off().map_err(|_| Close::Unavailable)?;
+    let started = Instant::now();
+    let mut stages = Stages::begin();
+    let claims = edge.bus.verifier().verify(&edge.bus, &identify.token).await;
+    let claims = claims.map_err(|failure| close_of(&failure))?;
+    if edge.sessions.is_revoked(claims.sid) {
+        return Err(Close::Unauthorized.into());
+    }
+    stages.done("token");
+    let turn = edge.admission.turn().await?;
+    stages.done("turn");
+    let result = work(edge, &claims, identify, &mut stages).await;
+    drop(turn);
+    metrics::histogram!("natter_identify_seconds", "ok" => result.is_ok().to_string())
+        .record(started.elapsed());
+    Ok(result?)
 }
 
 fn close_of(failure: &Failure) -> Close {
@@ -72,15 +88,13 @@ fn close_of(failure: &Failure) -> Close {
 
 async fn work(
     edge: &Arc<Edge>,
+    claims: &Claims,
     identify: Identify,
     stages: &mut Stages,
 ) -> Result<Identified, Close> {
-    let claims = edge.bus.verifier().verify(&edge.bus, &identify.token).await;
-    let claims = claims.map_err(|failure| close_of(&failure))?;
     if edge.sessions.is_revoked(claims.sid) {
         return Err(Close::Unauthorized);
     }
-    stages.done("token");
     let user = edge.hub.user(edge, claims.sub).await.map_err(|_| Close::Unavailable)?;
     stages.done("user");
     let gathered = gather(edge, claims.sub, &user, &identify.cursors, stages).await;
@@ -88,7 +102,7 @@ async fn work(
         tracing::info!(user = %claims.sub, %failure, "IDENTIFY cannot be served");
         close_of(&failure)
     })?;
-    let identified = join(edge, &claims, user, &identify.cursors, gathered).await;
+    let identified = join(edge, claims, user, &identify.cursors, gathered).await;
     stages.done("ready");
     stages.tell(claims.sub);
     Ok(identified)

@@ -1,9 +1,10 @@
 //! The websocket: `GET /v1/gateway`.
 //!
-//! A connection goes `upgrade` → `connection` (HELLO, waiting for IDENTIFY) → `handshake` (READY and
+//! A connection goes `admission` → `upgrade` → `connection` (HELLO, waiting for IDENTIFY) → `handshake` (READY and
 //! what must be replayed) → `reader` and `writer` side by side, with an `outbox` between all who
 //! have something for the socket and its writer.
 
+pub(crate) mod admission;
 mod commands;
 mod connection;
 mod handshake;
@@ -16,11 +17,11 @@ mod writer;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
+use bus_schema::error::Failure;
 use bus_schema::limits;
+use rand::RngExt as _;
 
 use crate::state::Edge;
 
@@ -34,15 +35,19 @@ const MESSAGE_BYTES: usize = 4 * limits::IDENTIFY_BYTES;
 /// Bytes that may wait in a socket's write buffer.
 const MAX_WRITE_BUFFER: usize = 1024 * 1024;
 
-/// Turns a request into a websocket.
-#[expect(clippy::unused_async, reason = "a handler is a future")]
-pub(crate) async fn upgrade(State(edge): State<Arc<Edge>>, request: WebSocketUpgrade) -> Response {
+/// Spread of the hint to who finds every place taken: milliseconds.
+const FULL_MS: std::ops::Range<u64> = 1_000..5_000;
+
+/// Turns a request into a websocket, if there is a place for it.
+pub(crate) fn upgrade(edge: Arc<Edge>, request: WebSocketUpgrade) -> Result<Response, Failure> {
     let count = edge.sockets.fetch_add(1, Ordering::Relaxed);
     let counted = Counted(edge.clone());
     if count >= edge.settings.max_connections || edge.shutdown.is_requested() {
-        return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "2")]).into_response();
+        let wait = rand::rng().random_range(FULL_MS);
+        return Err(Failure::unavailable().retry_after_ms(wait));
     }
-    request
+    edge.admission.knock()?;
+    let upgraded = request
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(MAX_WRITE_BUFFER)
@@ -51,7 +56,8 @@ pub(crate) async fn upgrade(State(edge): State<Arc<Edge>>, request: WebSocketUpg
         .on_upgrade(async move |socket| {
             connection::run(edge, socket).await;
             drop(counted);
-        })
+        });
+    Ok(upgraded)
 }
 
 /// One of the open sockets, for as long as it lives.

@@ -19,12 +19,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::outbox::Lag;
 use super::writer::{End, Writer};
 use crate::follow::conversation::{Command, Pull, Pulled, Then, remove_frame};
-use crate::follow::fetch;
-use crate::follow::item::removal;
 use crate::hub::StartBy;
 
 /// Entries of one pull.
 const BATCH: usize = 100;
+/// Entries that follow a GAP.
+const AFTER_GAP: usize = limits::AFTER_GAP as usize;
 /// How long one pull may take.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How long one of a replay may take,
@@ -68,7 +68,7 @@ pub(super) async fn pull(writer: &mut Writer, lag: Lag) -> Result<bool, End> {
         }
         limit = limit.min(left);
     }
-    match ask(writer, lag, limit).await {
+    match ask(writer, lag, limit, false).await {
         Ok(pulled) => take(writer, id, lag, pulled).await,
         Err(failure) => {
             tracing::debug!(%failure, conversation = %id, "pulling again");
@@ -97,7 +97,7 @@ fn try_later(writer: &mut Writer, id: ConversationId, lag: Lag) {
     });
 }
 
-async fn ask(writer: &mut Writer, lag: Lag, limit: usize) -> Result<Pulled, Failure> {
+async fn ask(writer: &mut Writer, lag: Lag, limit: usize, newest: bool) -> Result<Pulled, Failure> {
     let late = writer.is_replay_late();
     let replayed = lag.place.conversation().is_some_and(|id| writer.budget(id).is_some());
     let patience = match (replayed, late) {
@@ -111,7 +111,7 @@ async fn ask(writer: &mut Writer, lag: Lag, limit: usize) -> Result<Pulled, Fail
         let handle = followed.map_err(|_| Failure::unavailable())?;
         let (reply, answer) = oneshot::channel();
         let outbox = Arc::clone(&writer.outbox);
-        let sent = handle.send(Command::Pull(Pull { lag, limit, outbox, reply })).await;
+        let sent = handle.send(Command::Pull(Pull { lag, limit, newest, outbox, reply })).await;
         sent.map_err(|_| Failure::unavailable())?;
         Ok::<_, Failure>(answer)
     };
@@ -146,8 +146,7 @@ async fn take(
     }
     match pulled.then {
         Then::More => {
-            let need = lag.need.max(pulled.position);
-            writer.outbox.lag(Lag { after: pulled.position, need, ..lag });
+            writer.outbox.lag(Lag { after: pulled.position, ..lag });
             Ok(false)
         }
         Then::Live => Ok(true),
@@ -167,25 +166,20 @@ fn go_on(writer: &Writer, lag: Lag) -> bool {
 
 /// Cuts a replay: a GAP, then the newest entries, then live.
 async fn gap(writer: &mut Writer, id: ConversationId, lag: Lag) -> Result<bool, End> {
-    let edge = writer.edge.clone();
-    let stream = edge.layout.stream_of(lag.place);
+    let stream = writer.edge.layout.stream_of(lag.place);
     let unreadable = writer.budget(id).is_some_and(|budget| budget.failures >= ATTEMPTS);
     let newest = if unreadable {
         Err(Failure::unavailable())
     } else {
-        fetch::range(&edge, lag.place, None, limits::AFTER_GAP, lag.need, false).await
+        ask(writer, lag, AFTER_GAP, true).await
     };
     let (items, after, to) = match newest {
-        Ok(range) => {
-            let mut items: Vec<_> =
-                range.items.into_iter().filter(|item| item.sequence() > lag.after).collect();
-            let mut through = range.through;
-            if let Some((index, _)) = removal(&items, writer.outbox.user) {
-                items.truncate(index + 1);
-                through = items.last().map_or(through, |item| item.sequence());
-            }
+        Ok(gone) if gone.then == Then::Gone => return take(writer, id, lag, gone).await,
+        Ok(pulled) => {
+            let items: Vec<_> =
+                pulled.items.into_iter().filter(|item| item.sequence() > lag.after).collect();
             let to = items.first().map_or(EntryId::ZERO, |item| item.entry.id);
-            (items, through, to)
+            (items, pulled.position, to)
         }
         Err(failure) if !unreadable => {
             tracing::debug!(%failure, conversation = %id, "the newest entries cannot be read");
@@ -207,8 +201,6 @@ async fn gap(writer: &mut Writer, id: ConversationId, lag: Lag) -> Result<bool, 
     if let Some(budget) = writer.budget(id) {
         budget.gapped = true;
     }
-    let after = after.max(lag.after);
-    // What follows is given under the membership that held there or later.
-    writer.outbox.lag(Lag { after, need: if unreadable { lag.need } else { after }, ..lag });
+    writer.outbox.lag(Lag { after: after.max(lag.after), ..lag });
     Ok(unreadable)
 }

@@ -82,6 +82,7 @@ impl Conversation {
                 let empty = before == after;
                 self.follower.fetched(if empty { raw.through } else { after }, !empty);
             }
+            Found::Landed(landed) => self.landed(landed),
             Found::Range(range) => {
                 let any = !range.items.is_empty();
                 for item in range.items {
@@ -152,6 +153,9 @@ impl Conversation {
         }
         let frame = if self.sockets.is_empty() { None } else { Some(item.frame()) };
         self.ring.push(item.clone());
+        if let Body::MessageDelete(gone) = &item.entry.body {
+            self.pages.deleted(gone.message_id.sequence());
+        }
         if let Some(frame) = frame {
             let place = self.place;
             self.sockets.retain(|_, attached| {

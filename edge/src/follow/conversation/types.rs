@@ -33,6 +33,8 @@ pub(crate) enum Command {
 pub(crate) struct Pull {
     pub(crate) lag: Lag,
     pub(crate) limit: usize,
+    /// The newest entries, wherever the position is.
+    pub(crate) newest: bool,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) reply: oneshot::Sender<Result<Pulled, Failure>>,
 }
