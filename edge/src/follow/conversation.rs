@@ -10,6 +10,7 @@
 mod entries;
 mod fetching;
 mod replies;
+mod standing;
 mod types;
 
 use std::collections::{HashMap, VecDeque};
@@ -83,6 +84,10 @@ pub(crate) struct Conversation {
     patience: Duration,
     void: VecDeque<u64>,
     ended: bool,
+    /// What the auditor was told last: whether it lacks entries,
+    lacking: bool,
+    /// and whether it has heard of entries since.
+    told: bool,
 }
 
 impl Conversation {
@@ -115,6 +120,8 @@ impl Conversation {
             patience,
             void: VecDeque::new(),
             ended: false,
+            lacking: false,
+            told: false,
         };
         let mut used = Instant::now();
         loop {
@@ -156,7 +163,10 @@ impl Conversation {
         match command {
             Command::Start { through, empty } => self.start(through, empty),
             Command::Live(live) => self.live(live),
-            Command::Hear(sequence) => self.follower.hear(sequence),
+            Command::Hear(sequence) => {
+                self.told = true;
+                self.follower.hear(sequence);
+            }
             Command::Doubt => self.follower.doubt(),
             Command::Pull(pull) => {
                 if self.parked.len() >= PARKED {

@@ -132,6 +132,7 @@ impl Conversation {
                 },
             }
         }
+        self.stand();
         self.answer_awaiting();
         self.answer_parked();
     }
