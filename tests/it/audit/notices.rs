@@ -118,7 +118,8 @@ fn what_the_persister_has_not_written_is_the_stores_to_account_for() {
         let own = owner.channel("hall").await?;
         let waiting = owner.post(own, "not stored").await?;
         let account = trouble(stack, "it is late", |account| {
-            unaccounted(account, "store") >= 1 && account["places"][0]["oldest_s"].as_u64() > Some(3)
+            unaccounted(account, "store") >= 1
+                && account["places"][0]["oldest_s"].as_u64() > Some(3)
         })
         .await?;
         ensure!(unaccounted(&account, "edge") == 0, "{account}");
@@ -152,13 +153,15 @@ fn a_paused_edge_is_named() {
 
 #[test]
 fn another_takes_over_and_without_any_the_command_says_so() {
-    let two = ["setup,auth,profiles,channels,history,persister,bots,ingress,delivery,auditor", "auditor"];
+    let two =
+        ["setup,auth,profiles,channels,history,persister,bots,ingress,delivery,auditor", "auditor"];
     alone(LIMIT, plan().workers(&two), async |stack, world| {
         talk(&world).await?;
         at_rest(stack).await?;
         stack.restart("worker-0").await?;
         at_rest(stack).await?;
-        let (auditing, plan) = (stack.metrics("worker-1").await?, "natter_audit_active{stream=\"0\"} 1");
+        let (auditing, plan) =
+            (stack.metrics("worker-1").await?, "natter_audit_active{stream=\"0\"} 1");
         ensure!(auditing.lines().any(|line| line == plan), "the other has taken over: {auditing}");
         stack.kill("worker-1")?;
         at_rest(stack).await?;

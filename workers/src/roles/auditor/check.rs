@@ -66,8 +66,7 @@ impl Checker {
         stream: StreamIndex,
         settings: &AuditorSettings,
     ) -> Self {
-        let judge =
-            Judge::new(Arc::clone(store), stream, settings.members, settings.messages);
+        let judge = Judge::new(Arc::clone(store), stream, settings.members, settings.messages);
         Self { store: Arc::clone(store), stream, judge }
     }
 

@@ -69,9 +69,8 @@ impl Edges {
 
     fn alive(&self, now: Instant) -> impl Iterator<Item = (&str, &Known)> {
         let silent = self.silent;
-        let alive = move |known: &Known| {
-            !known.left && now.saturating_duration_since(known.heard) < silent
-        };
+        let alive =
+            move |known: &Known| !known.left && now.saturating_duration_since(known.heard) < silent;
         let all = self.known.iter().filter(move |(_, known)| alive(known));
         all.map(|(edge, known)| (edge.as_str(), known))
     }
@@ -85,7 +84,12 @@ impl Edges {
     }
 
     /// Every edge, the farthest behind first.
-    pub(super) fn standings(&self, stream: StreamIndex, end: u64, now: Instant) -> Vec<EdgeStanding> {
+    pub(super) fn standings(
+        &self,
+        stream: StreamIndex,
+        end: u64,
+        now: Instant,
+    ) -> Vec<EdgeStanding> {
         let standing = |(edge, known): (&str, &Known)| {
             let position = known.position(stream);
             EdgeStanding {

@@ -34,7 +34,8 @@ impl Faults {
 
     /// A pass over all begins.
     pub(super) const fn begin(&mut self) {
-        self.beyond = (0, if self.beyond.0 > self.beyond.1 { self.beyond.0 } else { self.beyond.1 });
+        self.beyond =
+            (0, if self.beyond.0 > self.beyond.1 { self.beyond.0 } else { self.beyond.1 });
     }
 
     /// It has ended.

@@ -177,7 +177,8 @@ mod tests {
         for n in 1..=5 {
             ledger.ends_at(n * 10, Timestamp::from_millis(n * 1_000), t + second(n));
         }
-        let store = |ledger: &Ledger, at: u64| ledger.account(&edges, t + second(at)).places[0].clone();
+        let store =
+            |ledger: &Ledger, at: u64| ledger.account(&edges, t + second(at)).places[0].clone();
         assert_eq!((store(&ledger, 9).unaccounted, store(&ledger, 9).oldest_s), (50, 8));
         ledger.check(30, None);
         assert_eq!((store(&ledger, 9).unaccounted, store(&ledger, 9).oldest_s), (20, 5));

@@ -21,8 +21,6 @@ mod listen;
 mod show;
 mod sweep;
 mod term;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
