@@ -15,6 +15,7 @@ pub mod ids;
 pub mod limits;
 pub mod ops;
 pub mod permissions;
+pub mod positions;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 pub mod sabotage;

@@ -30,6 +30,8 @@ pub enum BusUser {
     Ingress,
     /// The delivery role.
     Delivery,
+    /// The auditor role.
+    Auditor,
     /// The setup role.
     Setup,
     /// A person who looks after the platform, with the `nats` command: looks, and changes nothing.
@@ -38,7 +40,7 @@ pub enum BusUser {
 
 impl BusUser {
     /// Every user.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Edge,
         Self::Auth,
         Self::Profiles,
@@ -48,6 +50,7 @@ impl BusUser {
         Self::Bots,
         Self::Ingress,
         Self::Delivery,
+        Self::Auditor,
         Self::Setup,
         Self::Operator,
     ];
@@ -64,6 +67,7 @@ impl BusUser {
             Self::Bots => "bots",
             Self::Ingress => "ingress",
             Self::Delivery => "delivery",
+            Self::Auditor => "auditor",
             Self::Setup => "setup",
             Self::Operator => "operator",
         }
@@ -81,6 +85,7 @@ impl BusUser {
             Self::Channels => Some(Service::Channels),
             Self::History => Some(Service::History),
             Self::Bots => Some(Service::Bots),
+            Self::Auditor => Some(Service::Audit),
             Self::Edge
             | Self::Persister
             | Self::Ingress
@@ -114,7 +119,8 @@ impl BusUser {
             Self::Edge => {
                 add(&["log.*.c.*", "log.*.d.>", ops::ALL_REQUESTS]);
                 // Not all of `ev.eph.>`: digests, floors and revocations are the workers' word.
-                add(&["ev.eph.*.c.*", "ev.eph.*.d.>", "ev.eph.*.u.*", subjects::EDGES]);
+                add(&["ev.eph.*.c.*", "ev.eph.*.d.>", "ev.eph.*.u.*"]);
+                add(&[subjects::EDGES, subjects::POSITIONS]);
                 add(&READ_LOG);
                 add(&["$JS.FC.*.>"]);
             }
@@ -149,6 +155,12 @@ impl BusUser {
             Self::Bots | Self::Ingress | Self::Delivery => {
                 all.extend(self.publish_for_bots(&READ_LOG));
             }
+            Self::Auditor => {
+                add(&READ_LOG);
+                add(&["$JS.FC.*.>"]);
+                all.push(format!("$JS.API.STREAM.MSG.GET.{BOTS}"));
+                all.extend(leases());
+            }
             Self::Setup => add(&[
                 "$JS.API.INFO",
                 "$JS.API.STREAM.INFO.*",
@@ -159,6 +171,7 @@ impl BusUser {
             ]),
             Self::Operator => add(&[
                 "$SRV.>",
+                "svc.audit.>",
                 "$JS.API.INFO",
                 "$JS.API.STREAM.INFO.*",
                 "$JS.API.STREAM.NAMES",
@@ -243,6 +256,7 @@ impl BusUser {
             Self::Edge => all.push(subjects::EVENTS_ALL.to_owned()),
             Self::Profiles => all.push(subjects::PROFILES.to_owned()),
             Self::History => all.push(subjects::FLOORS.to_owned()),
+            Self::Auditor => all.push(subjects::POSITIONS.to_owned()),
             Self::Ingress => {
                 for heard in [subjects::BOT_SENDS, subjects::BOT_APIS, "$SRV.>"] {
                     all.push(heard.to_owned());

@@ -16,7 +16,7 @@ pub const HEADER_TYPE: &str = "Natter-Type";
 pub const DEAD: &str = "DEAD";
 /// The stream of what bots are to receive.
 pub const BOTS: &str = "BOTS";
-/// The key-value bucket of the persisters' leases.
+/// The key-value bucket of the leases on streams.
 pub const LEASES: &str = "natter_leases";
 
 /// How many log streams there are.
@@ -68,6 +68,11 @@ impl Layout {
 /// The name of the lease on delivering a stream to bots.
 pub fn delivery_lease(stream: StreamIndex) -> String {
     format!("DELIVERY_{stream}")
+}
+
+/// The name of the lease on auditing a stream.
+pub fn audit_lease(stream: StreamIndex) -> String {
+    format!("AUDIT_{stream}")
 }
 
 /// The name of a log stream: `LOG_<index>`.

@@ -29,6 +29,8 @@ pub const EPHEMERAL_ALL: &str = "ev.eph.>";
 pub const PROFILES: &str = "ev.eph.profiles";
 /// Edges announce themselves.
 pub const EDGES: &str = "ev.eph.edges";
+/// How far edges are, for the auditor.
+pub const POSITIONS: &str = "ev.eph.positions";
 /// Revoked sessions.
 pub const REVOKED: &str = "ev.eph.sessions";
 /// What the persister could not decode.

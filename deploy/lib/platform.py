@@ -20,7 +20,7 @@ from .servers import SERVERS
 # Every role in one of two processes: what answers people, and what reads the log.
 WORKERS = {
     "workers-0": ["setup", "auth", "profiles", "channels", "bots", "ingress"],
-    "workers-1": ["history", "persister", "delivery"],
+    "workers-1": ["history", "persister", "delivery", "auditor"],
 }
 NATS = "nats-server"
 # Longer than the programs' own deadlines, so that SIGKILL means that something is wrong.

@@ -88,7 +88,7 @@ class Dev(unittest.TestCase):
                          [f"http://127.0.0.1:{self.port + i}" for i in range(3)])
         self.assertEqual([w["roles"] for w in state["workers"]],
                          [["setup", "auth", "profiles", "channels", "bots", "ingress"],
-                          ["history", "persister", "delivery"]])
+                          ["history", "persister", "delivery", "auditor"]])
         self.assertEqual(len(state["admin"]), 5)
         self.assertIn(f"open      http://127.0.0.1:{self.port}", self.said.read_text())
         logs = self.data / "logs"

@@ -16,6 +16,7 @@ mod http;
 mod hub;
 mod membership;
 mod page;
+mod positions;
 mod read;
 mod send;
 mod sessions;
@@ -81,6 +82,7 @@ async fn run_edge(
     }
     tokio::spawn(sessions::run(edge.clone(), stop_background.clone()));
     tokio::spawn(directory::run(edge.clone(), shutdown.clone()));
+    tokio::spawn(positions::report(edge.clone(), shutdown.clone()));
     tracing::info!(listen = %listener.local_addr()?, url = edge.settings.url(), "serving");
 
     let app = http::router(edge.clone()).into_make_service_with_connect_info::<SocketAddr>();

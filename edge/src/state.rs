@@ -22,6 +22,7 @@ use crate::follow::fallback::Fallback;
 use crate::follow::pages::Shelf;
 use crate::http::webhooks::WebhookRates;
 use crate::hub::Hub;
+use crate::positions::Standings;
 use crate::sessions::Sessions;
 use crate::ws::admission::Admission;
 
@@ -43,6 +44,8 @@ pub struct Edge {
     pub sessions: Sessions,
     /// What is followed here.
     pub hub: Hub,
+    /// How far that is.
+    pub(crate) positions: Standings,
     /// How often webhooks may write.
     pub(crate) webhooks: WebhookRates,
     /// Asks this edge to stop.
@@ -65,6 +68,7 @@ impl Edge {
             directory: Directory::new(&settings.url()),
             sessions: Sessions::default(),
             hub: Hub::default(),
+            positions: Standings::default(),
             webhooks: WebhookRates::new(&settings),
             fetches: Fetches::default(),
             fallback: Fallback::start(&bus, layout, &shutdown),

@@ -7,6 +7,7 @@
 //! nobody else's.
 
 mod api;
+mod audit;
 mod bots;
 mod examples;
 mod gateway;

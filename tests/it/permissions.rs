@@ -124,9 +124,10 @@ async fn whoever_was_asked_answers_once_and_nobody_else() {
             ("profiles", "svc.profiles.get"),
             ("channels", "svc.channels.access"),
             ("history", "svc.history.0.range"),
+            ("auditor", "svc.audit.0.report"),
         ] {
             let mut service = server.user(name).await?;
-            let mut questions = service.hear(&format!("svc.{name}.>")).await?;
+            let mut questions = service.hear(question).await?;
             let (asked, mut answers) = edge.may_ask(question, "?").await?;
             ensure!(asked, "edge may not ask {question}");
             let place = next(&mut questions, question).await?.reply.during("nowhere to answer")?;

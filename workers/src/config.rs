@@ -10,6 +10,7 @@ use bus_schema::runtime::settings::{BusSettings, LogSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::roles::Role;
+use crate::roles::auditor::AuditorSettings;
 use crate::roles::auth::AuthSettings;
 use crate::roles::bots::BotsSettings;
 use crate::roles::channels::ChannelsSettings;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub ingress: IngressSettings,
     /// What bots receive.
     pub delivery: DeliverySettings,
+    /// Whether everything comes to all who must know of it.
+    pub auditor: AuditorSettings,
     /// The streams.
     pub setup: SetupSettings,
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::runtime::{settings, telemetry};
 use clap::Parser as _;
-use natter_workers::cli::{self, Arguments};
+use natter_workers::cli::{self, Arguments, CommandError};
 use natter_workers::config::Settings;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("natter-workers: {error}");
-            ExitCode::FAILURE
+            error.downcast_ref::<CommandError>().map_or(ExitCode::FAILURE, |e| e.status().into())
         }
     }
 }

@@ -195,6 +195,7 @@ async fn run_role(
         Role::Bots => roles::bots::run(bus, stores, &settings.bots, shutdown).await,
         Role::Ingress => roles::ingress::run(bus, &settings.ingress, shutdown).await,
         Role::Delivery => roles::delivery::run(bus, stores, &settings.delivery, shutdown).await,
+        Role::Auditor => roles::auditor::run(bus, stores, &settings.auditor, shutdown).await,
         Role::Persister => roles::persister::run(bus, stores, &settings.persister, shutdown).await,
     }
 }

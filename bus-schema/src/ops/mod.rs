@@ -6,6 +6,7 @@
 //! A new operation is a row and its types here, a handler file in its role, a route file in the
 //! edge if it is offered over HTTP, and a test file.
 
+pub mod audit;
 pub mod auth;
 pub mod bots;
 pub mod channels;
@@ -30,12 +31,14 @@ pub enum Service {
     History,
     /// Bots and their credentials.
     Bots,
+    /// What of the log is not accounted for.
+    Audit,
 }
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 5] =
-        [Self::Auth, Self::Profiles, Self::Channels, Self::History, Self::Bots];
+    pub const ALL: [Self; 6] =
+        [Self::Auth, Self::Profiles, Self::Channels, Self::History, Self::Bots, Self::Audit];
 
     /// Its name: in subjects, in `$SRV` discovery, as a role.
     pub const fn name(self) -> &'static str {
@@ -45,6 +48,7 @@ impl Service {
             Self::Channels => "channels",
             Self::History => "history",
             Self::Bots => "bots",
+            Self::Audit => "audit",
         }
     }
 }
@@ -100,7 +104,8 @@ pub struct Row {
     pub repeat: Repeat,
 }
 
-/// The subject of an operation; history's are per stream, so that workers can own a subset.
+/// The subject of an operation; history's and the audit's are per stream, so that workers can own a
+/// subset.
 pub fn subject<O: Operation>(stream: Option<StreamIndex>) -> String {
     let (service, name) = (O::SERVICE.name(), O::NAME);
     match stream {
@@ -147,7 +152,9 @@ pub(crate) use operations;
 
 /// The table of all operations.
 pub fn table() -> impl Iterator<Item = &'static Row> {
-    [auth::ROWS, profiles::ROWS, channels::ROWS, history::ROWS, bots::ROWS].into_iter().flatten()
+    [auth::ROWS, profiles::ROWS, channels::ROWS, history::ROWS, bots::ROWS, audit::ROWS]
+        .into_iter()
+        .flatten()
 }
 
 /// An empty request or reply.

@@ -11,6 +11,7 @@ mod catching_up;
 mod entries;
 mod fetching;
 mod replies;
+mod standing;
 mod types;
 
 use std::collections::{HashMap, VecDeque};
@@ -91,6 +92,10 @@ pub(crate) struct Conversation {
     patience: Duration,
     void: VecDeque<u64>,
     ended: bool,
+    /// What the auditor was told last: whether it lacks entries,
+    lacking: bool,
+    /// and whether it has heard of entries since.
+    told: bool,
 }
 
 impl Conversation {
@@ -125,6 +130,8 @@ impl Conversation {
             patience,
             void: VecDeque::new(),
             ended: false,
+            lacking: false,
+            told: false,
         };
         let mut used = Instant::now();
         loop {
@@ -169,7 +176,10 @@ impl Conversation {
         match command {
             Command::Start { through, empty } => self.start(through, empty),
             Command::Live(live) => self.live(live),
-            Command::Hear(sequence) => self.follower.hear(sequence),
+            Command::Hear(sequence) => {
+                self.told = true;
+                self.follower.hear(sequence);
+            }
             Command::Doubt => self.follower.doubt(),
             Command::Pull(pull) => {
                 if self.parked.len() >= PARKED {

@@ -16,7 +16,7 @@ use bus_schema::runtime::bus::jitter;
 use bus_schema::runtime::call::Call;
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::sabotage::{Safeguard, off};
-use bus_schema::subjects;
+use bus_schema::subjects::{self, LogSubject};
 use futures::StreamExt as _;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -80,6 +80,13 @@ impl Seen {
     fn accounted(&mut self, through: u64) {
         self.0 = Some(self.0.unwrap_or(0).max(through));
     }
+
+    /// For the auditor: whoever has entries up to here was told.
+    fn show(&self, edge: &Edge, stream: StreamIndex) {
+        if let Some(seen) = self.0 {
+            edge.positions.seen(stream, seen);
+        }
+    }
 }
 
 /// Live entries are given this long to come by themselves before a digest has them fetched.
@@ -114,6 +121,7 @@ pub(crate) async fn watch(edge: Arc<Edge>, stream: StreamIndex, shutdown: Shutdo
                 () = sleep_until(due) => {
                     if let Some((_, digest)) = waiting.pop_front() {
                         apply(&edge, stream, &mut seen, &digest).await;
+                        seen.show(&edge, stream);
                     }
                 }
                 changed = status.changed() => {
@@ -123,6 +131,7 @@ pub(crate) async fn watch(edge: Arc<Edge>, stream: StreamIndex, shutdown: Shutdo
                     (epoch, slow) = (now.epoch, now.slow);
                     if news && now.connected && !off(Safeguard::Reconnect) {
                         account(&edge, stream, &mut seen).await;
+                        seen.show(&edge, stream);
                     }
                 }
             }
@@ -134,6 +143,16 @@ fn far() -> Instant {
     Instant::now() + Duration::from_hours(1)
 }
 
+/// Whoever follows a place must know that it has an entry.
+fn tell(edge: &Edge, stream: StreamIndex, place: LogSubject, sequence: u64) {
+    if let Some(id) = place.conversation()
+        && edge.hub.find(id).is_some()
+    {
+        edge.positions.told(stream, id, sequence);
+    }
+    edge.hub.hear(place, sequence);
+}
+
 async fn apply(edge: &Arc<Edge>, stream: StreamIndex, seen: &mut Seen, digest: &Digest) {
     match seen.take(digest) {
         _ if off(Safeguard::Digest) => {}
@@ -141,7 +160,7 @@ async fn apply(edge: &Arc<Edge>, stream: StreamIndex, seen: &mut Seen, digest: &
         Verdict::Joins => {
             edge.heard.hear(stream, digest.to);
             for (place, sequence) in &digest.last {
-                edge.hub.hear(*place, *sequence);
+                tell(edge, stream, *place, *sequence);
             }
         }
         Verdict::Hole(after) => {
@@ -164,7 +183,7 @@ async fn account(edge: &Arc<Edge>, stream: StreamIndex, seen: &mut Seen) {
                     edge.hub.doubt_stream(stream);
                 }
                 for (place, sequence) in &reply.places {
-                    edge.hub.hear(*place, *sequence);
+                    tell(edge, stream, *place, *sequence);
                 }
                 edge.heard.hear(stream, reply.through);
                 seen.accounted(reply.through);

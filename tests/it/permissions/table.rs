@@ -44,13 +44,14 @@ const READING_THE_LOG: &[&str] = &[
 const LOOKING_AT_THE_LOG: &[&str] = &["$JS.API.INFO", "$JS.API.STREAM.INFO.LOG_0"];
 
 /// Every user. `tests/it/permissions.rs` fails when the product has one that is not here.
-pub(crate) const USERS: [Row; 11] = [
+pub(crate) const USERS: [Row; 12] = [
     Row {
         name: "edge",
         says: &[
             READING_THE_LOG,
             &["log.1.c.513", "log.2.d.4.9.258"],
             &["ev.eph.1.c.513", "ev.eph.2.d.4.9.258", "ev.eph.255.u.255", "ev.eph.edges"],
+            &["ev.eph.positions", "svc.audit.0.report"],
             &["svc.auth.sign_in", "svc.auth.keys", "svc.profiles.get", "svc.channels.access"],
             &["svc.history.0.range", "svc.bots.create", "svc.bots.renew", "svc.bots.which"],
         ],
@@ -63,6 +64,7 @@ pub(crate) const USERS: [Row; 11] = [
             "ev.eph.floor.*",
             "ev.eph.profiles",
             "ev.eph.sessions",
+            "ev.eph.positions",
         ],
     },
     Row {
@@ -134,6 +136,16 @@ pub(crate) const USERS: [Row; 11] = [
         hears: &[],
     },
     Row {
+        name: "auditor",
+        says: &[
+            READING_THE_LOG,
+            &["$JS.API.STREAM.MSG.GET.BOTS"],
+            &["$KV.natter_leases.0", "$JS.API.STREAM.MSG.GET.KV_natter_leases"],
+            &["$JS.API.DIRECT.GET.KV_natter_leases.$KV.natter_leases.0"],
+        ],
+        hears: &["svc.audit.>", "svc.audit.0.report", "ev.eph.positions", ANSWERS_FOR_ITSELF],
+    },
+    Row {
         name: "setup",
         says: &[
             LOOKING_AT_THE_LOG,
@@ -149,7 +161,7 @@ pub(crate) const USERS: [Row; 11] = [
         says: &[
             LOOKING_AT_THE_LOG,
             &["$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST"],
-            &["$SRV.PING", "$SRV.STATS.natter-auth"],
+            &["$SRV.PING", "$SRV.STATS.natter-auth", "svc.audit.0.report"],
         ],
         hears: &[],
     },

@@ -13,7 +13,8 @@ use crate::stores::Stores;
 use crate::{Outcome, locate};
 
 /// Every role of the workers.
-pub const ALL_ROLES: &str = "setup,auth,profiles,channels,history,persister,bots,ingress,delivery";
+pub const ALL_ROLES: &str =
+    "setup,auth,profiles,channels,history,persister,bots,ingress,delivery,auditor";
 
 /// A platform to be started.
 pub struct Plan {

@@ -1,9 +1,10 @@
 //! The command line: flags of the process, and commands for operators.
 //!
-//! Invariant: a command works on the store alone, so it also works while nothing else runs; what
-//! running processes must know of it they read from the store. What a command prints once (a
+//! Invariant: a command works on the store alone, so it also works while nothing else runs (but for
+//! `audit`, which asks who runs); what running processes must know of it they read from the store. What a command prints once (a
 //! password, an invitation) is printed nowhere else.
 
+mod audit;
 pub(crate) mod copy;
 mod invite;
 mod secrets;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
+pub use self::audit::AuditCommand;
 pub use self::copy::CopyCommand;
 pub use self::invite::InviteCommand;
 pub use self::secrets::SecretsCommand;
@@ -58,6 +60,9 @@ pub enum Command {
     Copy(CopyCommand),
     /// Make what is missing of who is who on the bus: keys, accounts, credentials
     Secrets(SecretsCommand),
+    /// Ask the running auditor what is not accounted for; exit status 1 if that is trouble, 2 if there
+    /// is no auditor
+    Audit(AuditCommand),
 }
 
 /// The settings that flags override.
@@ -109,6 +114,22 @@ pub enum CommandError {
     /// What was named or given does not fit.
     #[error("{0}")]
     Refused(String),
+    /// Entries are missing somewhere, or late.
+    #[error("the log is not accounted for")]
+    Unaccounted,
+    /// Nobody answers for a stream.
+    #[error("no auditor answers: {0}")]
+    NoAuditor(String),
+}
+
+impl CommandError {
+    /// The exit status of the process.
+    pub const fn status(&self) -> u8 {
+        match self {
+            Self::NoAuditor(_) => 2,
+            _ => 1,
+        }
+    }
 }
 
 /// Does what a command says; its output goes to `out`. Boxed like [`crate::run`].
@@ -132,6 +153,7 @@ async fn execute_command(
         }
         Command::Copy(command) => copy::execute(command, settings, out).await,
         Command::Secrets(command) => secrets::execute(&command, out),
+        Command::Audit(command) => audit::execute(&command, settings, out).await,
     }
 }
 

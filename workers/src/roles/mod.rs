@@ -3,6 +3,7 @@
 //! Invariant: a role has its own connection to NATS under its own user, and never calls another
 //! role's code: roles talk by bus.
 
+pub mod auditor;
 pub mod auth;
 pub mod bots;
 pub mod channels;
@@ -55,11 +56,13 @@ pub enum Role {
     Ingress,
     /// What bots receive.
     Delivery,
+    /// Whether everything in the log has come to all who must know of it.
+    Auditor,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Setup,
         Self::Auth,
         Self::Profiles,
@@ -69,6 +72,7 @@ impl Role {
         Self::Bots,
         Self::Ingress,
         Self::Delivery,
+        Self::Auditor,
     ];
 
     /// The NATS user it connects as.
@@ -83,6 +87,7 @@ impl Role {
             Self::Bots => BusUser::Bots,
             Self::Ingress => BusUser::Ingress,
             Self::Delivery => BusUser::Delivery,
+            Self::Auditor => BusUser::Auditor,
         }
     }
 

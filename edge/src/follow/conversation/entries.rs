@@ -133,6 +133,7 @@ impl Conversation {
                 },
             }
         }
+        self.stand();
         self.answer_awaiting();
         self.answer_parked();
     }

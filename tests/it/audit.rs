@@ -1,0 +1,3 @@
+//! What is not accounted for is noticed, and nothing else.
+
+mod notices;
