@@ -2,13 +2,15 @@
 //! message.
 //!
 //! Invariant: for every channel, every observer's sequence = the order of the log = the pages of
-//! history = the input, whatever was disconnected or killed meanwhile. Each part counts by itself
-//! and nothing is repaired: a client that lost an entry has lost it for good.
+//! history = the input, whatever was disconnected or killed meanwhile; and what each bot was given = the
+//! log from its addition on. Each part counts by itself and nothing is repaired: a client that lost an
+//! entry has lost it for good.
 //!
 //! The parts: [`input`] is what will be said, [`plan`] what will go wrong, [`cast`] the accounts,
 //! [`channel`] plays one day with [`speaker`]s from a [`pool`], [`observer`]s watch into [`ledger`]s,
-//! and [`verify`] compares. Real time is not replayed: the next message follows the previous ack.
+//! [`bots`] into their journals, and [`verify`] compares. Real time is not replayed: the next message follows the previous ack.
 
+pub mod bots;
 pub mod cast;
 pub mod channel;
 pub mod compare;
@@ -34,6 +36,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::replay::bots::{Bots, OF_AN_OWNER};
 use crate::replay::cast::Cast;
 use crate::replay::channel::Played;
 use crate::replay::input::{Input, Limits};
@@ -71,6 +74,13 @@ pub struct Options {
     /// How often an edge is killed with SIGKILL.
     #[arg(long, default_value_t = 2)]
     pub edge_kills: usize,
+    /// Bots, each a process of its own in a channel of its own: where there are more than days, the days are cut
+    /// into as many channels.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub bots: usize,
+    /// How many of the bots are killed with SIGKILL, and started again later.
+    #[arg(long, default_value_t = 0, value_name = "K")]
+    pub kill_bots: usize,
     /// Only the first days.
     #[arg(long, value_name = "N")]
     pub days: Option<usize>,
@@ -98,9 +108,11 @@ pub struct Run {
 /// Replays, compares, and tells.
 pub async fn run(options: Options) -> Outcome<Report> {
     ensure!(options.observers > 0, "at least one observer is needed");
+    ensure!(options.kill_bots <= options.bots, "more kills of bots than bots");
     ensure!(options.sockets > options.channels_at_once, "more sockets than channels are needed");
     let limits = Limits { days: options.days, messages: options.messages };
-    let input = Input::read(&options.data, limits)?;
+    let input = Input::read(&options.data, limits)?.cut(options.bots);
+    ensure!(options.bots <= input.days.len(), "fewer messages than bots");
     println!("{input}");
     let plan = Plan::new(options.seed, options.observers, options.reconnects)
         .killing(options.edge_kills, input.messages());
@@ -116,14 +128,22 @@ pub async fn run(options: Options) -> Outcome<Report> {
     let printer = tokio::spawn(progress::print(run.clone(), input.messages(), stop));
     let _printer = AbortOnDropHandle::new(printer);
 
-    let cast = Arc::new(Cast::register(&run, &input, options.observers).await?);
+    let owners = options.bots.div_ceil(OF_AN_OWNER);
+    let cast = Arc::new(Cast::register(&run, &input, options.observers, owners).await?);
+    let bots = Bots::make(&run, &cast, platform.nats(), options.bots).await?;
+    let bot_kills = plan.bot_kills(options.kill_bots, &input.sizes()[..options.bots]);
     let cuts = plan.cuts(input.messages());
     let watching = watch_all(&run, &cast, cuts);
-    let play = play(&run, &cast, &input, &options);
-    let (played, ()) = tokio::try_join!(play, platform.kill_when_due(&plan, &run))?;
-    let ledgers = finish(&run, &cast, &played, watching).await?;
+    let play = play(&run, &cast, &input, &bots, &options);
+    let messages = input.messages() as u64;
+    let (played, (), ()) = tokio::try_join!(
+        play,
+        platform.kill_when_due(&plan, &run),
+        bots.kill_when_due(&bot_kills, &run, messages),
+    )?;
+    let ledgers = finish(&run, &cast, &bots, &played, watching).await?;
     run.progress.phase("comparing");
-    let findings = verify::all(&run, &cast, &played, &ledgers).await?;
+    let findings = verify::all(&run, &cast, &bots, &played, &ledgers).await?;
     Ok(Report::new(&options, &input, &run, findings))
 }
 
@@ -144,12 +164,14 @@ async fn play(
     run: &Arc<Run>,
     cast: &Arc<Cast>,
     input: &Input,
+    bots: &Bots,
     options: &Options,
 ) -> Outcome<Vec<Played>> {
     run.progress.phase("playing");
     let pool = Pool::new(run.clone(), cast.clone(), options.sockets);
-    let days = input.days.iter().map(|day| {
-        let play = channel::play(run, cast, &pool, day);
+    let days = input.days.iter().enumerate().map(|(index, day)| {
+        let bot = bots.all.get(index).map(AsRef::as_ref);
+        let play = channel::play(run, cast, &pool, day, bot);
         async move { play.await.during(&day.name) }
     });
     let played = stream::iter(days).buffered(options.channels_at_once).try_collect().await?;
@@ -158,23 +180,29 @@ async fn play(
     Ok(played)
 }
 
-/// Tells the observers where everything ends, and waits until they are there.
+/// Tells the observers where everything ends, and waits until they and the bots are there.
 async fn finish(
     run: &Arc<Run>,
     cast: &Arc<Cast>,
+    bots: &Bots,
     played: &[Played],
     watching: Vec<AbortOnDropHandle<Outcome<Ledger>>>,
 ) -> Outcome<Vec<Ledger>> {
     run.progress.phase("waiting for observers");
     let mut targets = BTreeMap::new();
+    let mut lasts = Vec::new();
     for channel in played {
-        targets.insert(channel.conversation, verify::last_entry(run, cast, channel).await?);
+        let last = verify::last_entry(run, cast, channel).await?;
+        targets.insert(channel.conversation, last);
+        lasts.push(last);
     }
     run.targets.send_replace(Some(Arc::new(targets)));
     let mut ledgers = Vec::new();
     for (index, watching) in watching.into_iter().enumerate() {
         ledgers.push(watching.await?.during(format_args!("observer {index}"))?);
     }
+    run.progress.phase("waiting for bots");
+    bots.at_the_end(&lasts).await?;
     Ok(ledgers)
 }
 

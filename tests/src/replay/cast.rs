@@ -1,4 +1,4 @@
-//! The people of a replay: those who speak, those who watch, and who creates the channels.
+//! The people of a replay: those who speak, those who watch, who creates the channels, and who has bots.
 //!
 //! Invariant: an author's account has the same name in every run against the same data, so that a
 //! platform may be replayed to more than once; who watches is new in each run, and has no past.
@@ -53,11 +53,18 @@ pub struct Cast {
     pub observers: Vec<Arc<Person>>,
     /// Creates the channels and adds the members.
     pub keeper: Arc<Person>,
+    /// Each makes as many bots as one may have.
+    pub owners: Vec<Arc<Person>>,
 }
 
 impl Cast {
     /// Registers everyone who is not registered yet.
-    pub async fn register(run: &Run, input: &Input, observers: usize) -> Outcome<Self> {
+    pub async fn register(
+        run: &Run,
+        input: &Input,
+        observers: usize,
+        owners: usize,
+    ) -> Outcome<Self> {
         run.progress.phase("registering");
         let tag: u32 = rand::rng().random();
         let authors = input.authors.iter().enumerate().map(|(index, nick)| {
@@ -67,7 +74,9 @@ impl Cast {
         let watchers = (0..observers)
             .map(|index| (format!("watch{index:02}_{tag:08x}"), format!("observer {index}")));
         let keeper = (format!("keeper_{tag:08x}"), "keeper".to_owned());
-        let names: Vec<_> = authors.chain(watchers).chain([keeper]).collect();
+        let owning = (0..owners)
+            .map(|index| (format!("owner{index:02}_{tag:08x}"), format!("owner {index}")));
+        let names: Vec<_> = authors.chain(watchers).chain(owning).chain([keeper]).collect();
         let people = names.into_iter().enumerate().map(|(index, (username, name))| async move {
             let edge = &run.edges[index % run.edges.len()];
             let person = person(run, edge, &username, &name).await.during(&username)?;
@@ -76,8 +85,9 @@ impl Cast {
         });
         let mut people: Vec<_> = stream::iter(people).buffered(AT_ONCE).try_collect().await?;
         let keeper = people.pop().during("nobody is registered")?;
-        let observers = people.split_off(input.authors.len());
-        Ok(Self { authors: people, observers, keeper })
+        let mut watching = people.split_off(input.authors.len());
+        let owners = watching.split_off(observers);
+        Ok(Self { authors: people, observers: watching, keeper, owners })
     }
 }
 

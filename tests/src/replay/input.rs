@@ -186,17 +186,63 @@ impl Input {
         lines
     }
 
+    /// Cuts the days into consecutive parts, until there are that many channels, all of a day
+    /// alike long. An author joins each part before they first speak in it.
+    pub fn cut(mut self, channels: usize) -> Self {
+        let days = self.days.len();
+        if channels <= days {
+            return self;
+        }
+        let cut = |(number, day): (usize, Day)| {
+            let parts = channels / days + usize::from(number < channels % days);
+            day.cut(parts)
+        };
+        self.days = self.days.into_iter().enumerate().flat_map(cut).collect();
+        self
+    }
+
+    /// How many messages each channel has.
+    pub fn sizes(&self) -> Vec<u64> {
+        self.days.iter().map(|day| day.messages() as u64).collect()
+    }
+
     /// How many messages there are in all.
     pub fn messages(&self) -> usize {
-        let says =
-            |day: &Day| day.steps.iter().filter(|step| matches!(step, Step::Say { .. })).count();
-        self.days.iter().map(says).sum()
+        self.days.iter().map(Day::messages).sum()
     }
 
     /// How many additions of authors there are in all.
     pub fn joins(&self) -> usize {
         let steps: usize = self.days.iter().map(|day| day.steps.len()).sum();
         steps - self.messages()
+    }
+}
+
+impl Day {
+    fn messages(&self) -> usize {
+        self.steps.iter().filter(|step| matches!(step, Step::Say { .. })).count()
+    }
+
+    /// In at most that many parts, of which none is without a message.
+    fn cut(self, parts: usize) -> Vec<Self> {
+        let messages = self.messages();
+        let parts = parts.min(messages).max(1);
+        let name = |part| format!("{} {}/{parts}", self.name, part + 1);
+        let mut all: Vec<Self> =
+            (0..parts).map(|part| Self { name: name(part), steps: Vec::new() }).collect();
+        let (mut said, mut members) = (0, BTreeSet::new());
+        for step in self.steps {
+            let part = (said * parts / messages.max(1)).min(parts - 1);
+            let (Step::Join { author } | Step::Say { author, .. }) = &step;
+            if members.insert((part, *author)) {
+                all[part].steps.push(Step::Join { author: *author });
+            }
+            if matches!(step, Step::Say { .. }) {
+                said += 1;
+                all[part].steps.push(step);
+            }
+        }
+        all
     }
 }
 

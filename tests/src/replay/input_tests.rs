@@ -70,6 +70,22 @@ fn a_limit_is_spread_over_the_days() {
     assert_eq!(sizes, [3, 3, 2]);
 }
 
+#[test]
+fn a_day_in_parts_says_the_same_and_everyone_joins_each_part() {
+    let text: String = (0..7).map(|n| format!("[01:00] <{}> {n}\n", ["a", "b"][n % 2])).collect();
+    let whole = day(&text);
+    let parts = whole.clone().cut(3);
+    assert_eq!(parts.sizes(), [3, 2, 2]);
+    assert_eq!(parts.joins(), 6);
+    let says = |input: &Input| {
+        let steps = input.days.iter().flat_map(|day| day.steps.clone());
+        steps.filter(|step| matches!(step, Step::Say { .. })).collect::<Vec<_>>()
+    };
+    assert_eq!(says(&parts), says(&whole));
+    assert_eq!(whole.clone().cut(100).days.len(), 7, "no part without a message");
+    assert_eq!(whole.clone().cut(1).days[0].name, "d");
+}
+
 proptest! {
     #[test]
     fn no_line_is_too_strange(line in any::<String>()) {

@@ -4,6 +4,7 @@
 //! times, so a faster machine is interrupted at the same places. Pure.
 
 use rand::rngs::StdRng;
+use rand::seq::index;
 use rand::{RngExt as _, SeedableRng as _};
 
 /// One disconnect of one observer.
@@ -30,6 +31,17 @@ pub struct Kill {
     pub edge: usize,
 }
 
+/// One SIGKILL of one bot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BotKill {
+    /// Which.
+    pub bot: usize,
+    /// Soon after so many messages have been said in its channel.
+    pub at: u64,
+    /// It is started again when that many further messages have been sent, in all channels.
+    pub away: u64,
+}
+
 /// The whole plan.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -54,6 +66,19 @@ impl Plan {
         let kill = |number| Kill { at: place(number), edge: first + number };
         self.kills = (0..kills).map(kill).collect();
         self
+    }
+
+    /// Kills of that many different bots, whose channels have so many messages each.
+    pub fn bot_kills(&self, kills: usize, messages: &[u64]) -> Vec<BotKill> {
+        let mut random = StdRng::seed_from_u64(self.seed ^ 0x626f_7473);
+        let kills = kills.min(messages.len());
+        let bots = index::sample(&mut random, messages.len(), kills).into_vec();
+        let kill = |bot: usize| BotKill {
+            bot,
+            at: random.random_range(1..=messages[bot].max(1)),
+            away: random.random_range(0..3_000),
+        };
+        bots.into_iter().map(kill).collect()
     }
 
     /// The cuts of each observer, in the order of their places.
@@ -94,6 +119,17 @@ mod tests {
         assert_eq!(plan(7).cuts(48_000), plan(7).cuts(48_000));
         assert_eq!(plan(7).kills, plan(7).kills);
         assert_ne!(plan(7).cuts(48_000), plan(8).cuts(48_000));
+    }
+
+    #[test]
+    fn different_bots_are_killed_at_places_that_will_be_reached() {
+        let sizes: Vec<u64> = (1..=200).collect();
+        let mut kills = Plan::new(3, 1, 0).bot_kills(20, &sizes);
+        assert_eq!(kills, Plan::new(3, 1, 0).bot_kills(20, &sizes));
+        assert!(kills.iter().all(|kill| (1..=sizes[kill.bot]).contains(&kill.at)));
+        kills.sort_by_key(|kill| kill.bot);
+        kills.dedup_by_key(|kill| kill.bot);
+        assert_eq!(kills.len(), 20);
     }
 
     #[test]

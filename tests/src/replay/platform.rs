@@ -25,6 +25,7 @@ const BACK_WITHIN: Duration = Duration::from_secs(90);
 /// Where the edges are and who can kill them.
 pub struct Platform {
     edges: Vec<String>,
+    nats: String,
     kind: Kind,
 }
 
@@ -37,20 +38,26 @@ impl Platform {
     /// The platform that a `dev.json` describes, else one of its own.
     pub async fn find(dev: Option<&Path>) -> Outcome<Self> {
         let Some(file) = dev else {
-            let stack = Box::pin(Stack::start(stack::Plan::default())).await?;
-            let edges = stack.edges().to_vec();
-            return Ok(Self { edges, kind: Kind::Own(Box::new(stack)) });
+            let mut stack = Box::pin(Stack::start(stack::Plan::default())).await?;
+            let (edges, nats) = (stack.edges().to_vec(), stack.nats().url());
+            return Ok(Self { edges, nats, kind: Kind::Own(Box::new(stack)) });
         };
         let dev = read(file)?;
         let edges = dev.list("edges")?.iter().map(|edge| Ok(edge.text("url")?.to_owned()));
         let edges: Vec<_> = edges.collect::<Outcome<_>>().during(file.display())?;
         ensure!(!edges.is_empty(), "no edges in {}", file.display());
-        Ok(Self { edges, kind: Kind::Dev { file: file.to_owned(), killed: Vec::new() } })
+        let nats = dev.text("nats/url").during(file.display())?.to_owned();
+        Ok(Self { edges, nats, kind: Kind::Dev { file: file.to_owned(), killed: Vec::new() } })
     }
 
     /// The addresses of the edges.
     pub fn edges(&self) -> &[String] {
         &self.edges
+    }
+
+    /// The address of the bus, for bots.
+    pub fn nats(&self) -> &str {
+        &self.nats
     }
 
     /// Kills edges at the places of the plan.

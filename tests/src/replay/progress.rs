@@ -70,6 +70,8 @@ pub struct Progress {
     pub refused: Count,
     /// Edges killed.
     pub kills: Count,
+    /// Bots killed.
+    pub bot_kills: Count,
     /// Everything that went against the protocol.
     pub violated: Count,
 }
@@ -95,6 +97,7 @@ impl Default for Progress {
             repeated: Count::default(),
             refused: Count::default(),
             kills: Count::default(),
+            bot_kills: Count::default(),
             violated: Count::default(),
         }
     }
@@ -175,9 +178,10 @@ impl Progress {
             "{phase} ({:.0} s): {accounts} accounts, {added} members added, {sent}/{of} messages \
              ({rate:.0}/s, {repeated} repeated), {received} entries received, {cuts} disconnects, \
              {lost} connections lost, {gaps} gaps, {paged} entries paged, {} kills, \
-             {violated} violations",
+             {} of bots, {violated} violations",
             since.elapsed().as_secs_f64(),
             self.kills.get(),
+            self.bot_kills.get(),
         )
     }
 }

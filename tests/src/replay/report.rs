@@ -41,10 +41,12 @@ impl Report {
         fewer("disconnects", progress.cuts.get(), options.reconnects);
         fewer("resumes", progress.resumed.get(), options.reconnects);
         fewer("kills of an edge", progress.kills.get(), options.edge_kills);
+        fewer("kills of a bot", progress.bot_kills.get(), options.kill_bots);
         let conditions = format!(
             "{} observers on {} edges, seed {}: {} planned disconnects, {} connections broken \
              again before RESUMED, {} lost otherwise, {} resumed, {} gaps, {} entries paged; {} kills of an edge; {} sockets of \
-             authors, {} messages repeated, {} refusals waited for",
+             authors, {} messages repeated, {} refusals waited for; {} bots in {} channels, {} of them \
+             killed, {} events given again",
             options.observers,
             run.edges.len(),
             options.seed,
@@ -58,6 +60,10 @@ impl Report {
             progress.author_sockets.get(),
             progress.repeated.get(),
             progress.refused.get(),
+            options.bots,
+            input.days.len(),
+            progress.bot_kills.get(),
+            findings.given_again,
         );
         Self {
             input: input.to_string(),

@@ -1,4 +1,4 @@
-//! The comparison: input = log = history, both ways = what each observer received.
+//! The comparison: input = log = history, both ways = what each observer received, and each bot.
 //!
 //! Invariant: every channel is compared in full with everything, also after a difference has been
 //! found; nothing read here was kept from the play but the acknowledgements.
@@ -10,6 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::Run;
+use super::bots::{Bots, journal};
 use super::cast::Cast;
 use super::channel::Played;
 use super::compare::{Item, Tally, Wrong, compare};
@@ -42,13 +43,16 @@ pub struct Findings {
     pub list: Vec<Finding>,
     /// Live delivery, from the first send to the socket of each observer.
     pub live: Quantiles,
+    /// Events that bots were given again, because nobody had acknowledged them.
+    pub given_again: u64,
 }
 
 /// What one channel is on the platform.
 struct Fetched {
     log: Vec<Item>,
     messages: Vec<Item>,
-    added: Vec<u64>,
+    /// Who was added, and where in the log.
+    added: Vec<(u64, usize)>,
     forwards: Vec<Item>,
     backwards: Vec<Item>,
 }
@@ -66,6 +70,7 @@ pub async fn last_entry(run: &Run, cast: &Cast, channel: &Played) -> Outcome<u64
 pub async fn all(
     run: &Run,
     cast: &Cast,
+    bots: &Bots,
     played: &[Played],
     ledgers: &[Ledger],
 ) -> Outcome<Findings> {
@@ -76,8 +81,11 @@ pub async fn all(
     let fetched: Vec<_> = stream::iter(fetching).buffered(AT_ONCE).try_collect().await?;
     let mut findings = Findings::default();
     let mut live = Vec::new();
-    for (channel, fetched) in played.iter().zip(&fetched) {
+    for (number, (channel, fetched)) in played.iter().zip(&fetched).enumerate() {
         findings.platform(channel, fetched);
+        if let Some(bot) = bots.all.get(number) {
+            findings.bot(channel, fetched, bot.id, &bot.taken()?);
+        }
         let sent: HashMap<u64, Instant> =
             channel.said.iter().map(|said| (said.item.id, said.first)).collect();
         for (index, ledger) in ledgers.iter().enumerate() {
@@ -116,7 +124,7 @@ async fn fetch(api: &Api, conversation: u64) -> Outcome<Fetched> {
         fetched.log.push(item);
         match name {
             "MESSAGE_CREATE" => fetched.messages.push(item),
-            "MEMBER_ADD" => fetched.added.push(data.id("user_id")?),
+            "MEMBER_ADD" => fetched.added.push((data.id("user_id")?, fetched.log.len() - 1)),
             _ => {}
         }
     }
@@ -131,6 +139,13 @@ fn messages(list: &[Value]) -> Outcome<Vec<Item>> {
     list.iter().map(item).collect()
 }
 
+impl Fetched {
+    /// Where in the log somebody was added.
+    fn place_of(&self, user: u64) -> Option<usize> {
+        self.added.iter().find(|&&(added, _)| added == user).map(|&(_, place)| place)
+    }
+}
+
 impl Findings {
     fn platform(&mut self, channel: &Played, fetched: &Fetched) {
         let said: Vec<Item> = channel.said.iter().map(|said| said.item).collect();
@@ -140,7 +155,8 @@ impl Findings {
         if !said.is_sorted_by(|a, b| a.id < b.id) {
             self.note(channel, 0, "the ids of acknowledged messages do not ascend".into());
         }
-        let (mut wanted, mut added) = (channel.members.clone(), fetched.added.clone());
+        let mut wanted = channel.members.clone();
+        let mut added: Vec<u64> = fetched.added.iter().map(|&(user, _)| user).collect();
         wanted.sort_unstable();
         added.sort_unstable();
         if wanted != added {
@@ -174,7 +190,7 @@ impl Findings {
         // A new member's entries start at their own MEMBER_ADD, unless they fetched the past.
         let adds = fetched.log.iter().position(|item| Some(item.id) == got.first().map(|i| i.id));
         let start = adds.unwrap_or(0);
-        let own_add = fetched.added.iter().position(|&user| user == own).unwrap_or(0);
+        let own_add = fetched.place_of(own).unwrap_or(0);
         if start > own_add {
             let text = format!("the first entry{whom} is later than their own MEMBER_ADD");
             self.note(channel, got.first().map_or(0, |item| item.id), text);
@@ -187,6 +203,17 @@ impl Findings {
         }
     }
 
+    /// A bot's events are the log, from its own MEMBER_ADD to the end.
+    fn bot(&mut self, channel: &Played, fetched: &Fetched, id: u64, taken: &[journal::Taken]) {
+        const NAME: &str = "bots' journals = log";
+        let Some(start) = fetched.place_of(id) else {
+            return self.note(channel, 0, format!("bot {id} is not in the log"));
+        };
+        let verdict = journal::judge(&fetched.log[start..], taken);
+        self.given_again += verdict.again;
+        self.count(NAME, channel, verdict.tally, verdict.first, &format!(" by bot {id}"));
+    }
+
     fn compare(
         &mut self,
         name: &'static str,
@@ -196,6 +223,17 @@ impl Findings {
         whom: &str,
     ) {
         let (tally, first) = compare(wanted, got);
+        self.count(name, channel, tally, first, whom);
+    }
+
+    fn count(
+        &mut self,
+        name: &'static str,
+        channel: &Played,
+        tally: Tally,
+        first: Option<(u64, Wrong)>,
+        whom: &str,
+    ) {
         *self.tallies.entry(name).or_default() += tally;
         if let Some((entry, wrong)) = first {
             let wrong = match wrong {

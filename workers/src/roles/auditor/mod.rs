@@ -31,12 +31,12 @@ use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::streams::audit_lease;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::edges::Edges;
 use self::term::Worker;
 use super::RoleError;
-use crate::lease::{Leases, Timing};
+use crate::lease::{Leased, Leases, Timing};
 use crate::store::Stores;
 
 /// `[auditor]`: the auditor role.
@@ -86,11 +86,6 @@ impl Default for AuditorSettings {
     }
 }
 
-/// How much longer to wait after each failure in a row.
-const RETRY_STEP: Duration = Duration::from_secs(1);
-/// The longest wait after something failed.
-const RETRY_MAX: Duration = Duration::from_secs(10);
-
 /// Audits every stream whose lease it gets, until stopped.
 pub async fn run(
     bus: Bus,
@@ -103,57 +98,35 @@ pub async fn run(
     let leases = Leases::open(&bus, Timing { renew_ms, expire_ms }).await?;
     let edges = Arc::new(Mutex::new(Edges::new(Duration::from_secs(settings.edge_silent_s))));
     bus.set_serving(true);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(listen::listen(bus.clone(), Arc::clone(&edges), shutdown.clone()));
-    for stream in layout.all() {
-        let worker = Worker {
-            bus: bus.clone(),
-            store: Arc::clone(&stores.history),
-            edges: Arc::clone(&edges),
-            stream,
-            settings: *settings,
-        };
-        tasks.spawn(audit(worker, leases.clone(), shutdown.clone()));
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended.map_err(RoleError::new)?;
-    }
-    Ok(())
+    let listening = listen::listen(bus.clone(), Arc::clone(&edges), shutdown.clone());
+    let listening = AbortOnDropHandle::new(tokio::spawn(listening));
+    let workers = layout.all().map(|stream| Worker {
+        bus: bus.clone(),
+        store: Arc::clone(&stores.history),
+        edges: Arc::clone(&edges),
+        stream,
+        settings: *settings,
+    });
+    let worked = leases.work(workers, &shutdown).await;
+    bus.set_serving(false);
+    worked?;
+    listening.await.map_err(RoleError::new)
 }
 
-/// Audits one stream whenever it holds the lease.
-async fn audit(worker: Worker, leases: Leases, shutdown: Shutdown) {
-    let stream = worker.stream;
-    let mut failures = 0;
-    while !shutdown.is_requested() {
-        let lease = tokio::select! {
-            lease = leases.acquire(audit_lease(stream)) => lease,
-            () = shutdown.requested() => return,
-        };
-        tracing::info!(%stream, "auditing");
-        let held = shutdown.child();
-        let work = async {
-            let ended = Box::pin(worker.run(&held)).await;
-            held.request();
-            ended
-        };
-        let (ended, lease) = tokio::join!(work, lease.keep(held.clone()));
-        show::nothing(stream);
+impl Leased for Worker {
+    const RETRY_STEP: Duration = Duration::from_secs(1);
+    const RETRY_MAX: Duration = Duration::from_secs(10);
+    const DOING: &'static str = "auditing";
+
+    fn lease(&self) -> String {
+        audit_lease(self.stream)
+    }
+
+    async fn while_held(&self, held: &Shutdown, _failures: &mut u32) -> Result<(), RoleError> {
+        let ended = Box::pin(self.run(held)).await;
+        show::nothing(self.stream);
         // A service that has ended said that nothing is served; the next stream or term still is.
-        worker.bus.set_serving(!shutdown.is_requested());
-        lease.release().await;
-        match ended {
-            Ok(()) if shutdown.is_requested() => return,
-            Ok(()) => {
-                tracing::warn!(%stream, "lost the lease");
-                failures = 0;
-            }
-            Err(error) => {
-                failures += 1;
-                tracing::error!(%stream, %error, "cannot audit now");
-                let wait = RETRY_MAX.min(RETRY_STEP * failures);
-                let _ = tokio::time::timeout(wait, shutdown.requested()).await;
-            }
-        }
+        self.bus.set_serving(true);
+        ended
     }
 }

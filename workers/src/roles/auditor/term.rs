@@ -12,9 +12,10 @@ use bus_schema::ids::StreamIndex;
 use bus_schema::ops::audit::{Account, Report, WrongRow};
 use bus_schema::ops::{Empty, Service};
 use bus_schema::runtime::bus::{Bus, jitter};
+use bus_schema::runtime::log::leader;
 use bus_schema::runtime::service::Host;
 use bus_schema::runtime::shutdown::Shutdown;
-use bus_schema::streams::{BOTS, LogStream};
+use bus_schema::streams::BOTS;
 use bus_schema::subjects;
 use bus_schema::timestamp::Timestamp;
 use parking_lot::Mutex;
@@ -97,8 +98,7 @@ impl Worker {
 
     /// What the log holds now.
     pub(super) async fn log(&self) -> Result<Log, RoleError> {
-        let name = LogStream(self.stream).to_string();
-        let log = self.bus.jetstream().get_stream(&name).await.map_err(RoleError::new)?;
+        let log = leader::ask(&self.bus, self.stream).await.map_err(RoleError::new)?;
         let state = &log.cached_info().state;
         let (first, last) = (state.first_sequence, state.last_sequence);
         Ok(Log { first, last, at: Timestamp::from(state.last_timestamp) })
