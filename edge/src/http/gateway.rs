@@ -27,7 +27,6 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-#[expect(clippy::unused_async, reason = "a handler is a future")]
 async fn upgrade(
     State(edge): State<Arc<Edge>>,
     request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,

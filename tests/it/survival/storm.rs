@@ -48,7 +48,8 @@ fn a_hundred_who_missed_the_same_cost_one_fetch() {
             ensure!(session.violations().is_empty(), "a rule was broken");
         }
         let pulls = "natter_catch_up_pulls_total";
-        assert_eq!(counted(stack, "edge-1", &[pulls, "\"history\""]).await?, 1.0);
+        let fetched = counted(stack, "edge-1", &[pulls, "\"history\""]).await?;
+        ensure!((fetched - 1.0).abs() < 0.5, "{fetched} fetches for what all of them missed");
         let shared = counted(stack, "edge-1", &[pulls, "\"joined\""]).await?
             + counted(stack, "edge-1", &[pulls, "\"page\""]).await?;
         ensure!(shared >= 99.0, "only {shared} pulls shared it");

@@ -136,6 +136,6 @@ impl Counts {
     /// The sum of those whose line contains all of this.
     pub fn of(&self, parts: &[&str]) -> f64 {
         let ours = self.0.iter().filter(|(name, _)| parts.iter().all(|part| name.contains(part)));
-        ours.map(|(_, value)| value).sum()
+        ours.fold(0.0, |sum, (_, value)| sum + value)
     }
 }

@@ -101,13 +101,12 @@ proptest! {
             let mut at = cursor;
             let mut got = Vec::new();
             while at < position {
-                let cut = match pages.after(at, limit, position) {
-                    Some(cut) => cut,
-                    None => {
-                        let page = fetch(&log, at, fetched, end);
-                        pages.keep(page, pages.generation());
-                        pages.after(at, limit, position).unwrap()
-                    }
+                let cut = if let Some(cut) = pages.after(at, limit, position) {
+                    cut
+                } else {
+                    let page = fetch(&log, at, fetched, end);
+                    pages.keep(page, pages.generation());
+                    pages.after(at, limit, position).unwrap()
                 };
                 prop_assert!(cut.reached > at && cut.items.len() <= limit);
                 at = cut.reached;

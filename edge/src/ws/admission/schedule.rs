@@ -85,8 +85,9 @@ impl Schedule {
     /// who come for them should too; who would have to wait longest comes at some time of its half.
     pub(super) fn appointment(&mut self, now: Duration) -> Duration {
         let next = self.appointed.max(now) + self.interval();
-        self.appointed = if next - now > FARTHEST { now + FARTHEST / 2 } else { next };
-        self.appointed - now
+        self.appointed =
+            if next.saturating_sub(now) > FARTHEST { now + FARTHEST / 2 } else { next };
+        self.appointed.saturating_sub(now)
     }
 
     /// One was worked on for so long.
@@ -118,7 +119,7 @@ mod tests {
         assert_eq!(starts.len(), 10 + 50);
         assert_eq!((*starts[9], *starts[10], *starts[59]), (ms(0), ms(10), ms(500)));
         let away: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
-        assert!(away.windows(2).all(|pair| *pair[1] - *pair[0] == ms(10)));
+        assert!(away.windows(2).all(|pair| pair[1].abs_diff(*pair[0]) == ms(10)));
         assert_eq!(*away[0], ms(10));
     }
 
@@ -172,11 +173,11 @@ mod tests {
             let burst = burst as usize;
             for pair in starts.windows(burst + 1) {
                 // More than a burst of them are at least one interval apart.
-                prop_assert!(pair[burst] - pair[0] + Duration::from_micros(1) >= interval);
+                prop_assert!(pair[burst].abs_diff(pair[0]) + Duration::from_micros(1) >= interval);
             }
             let near = back.windows(2).filter(|pair| pair[1] > pair[0]);
             for pair in near {
-                prop_assert!(pair[1] - pair[0] >= interval);
+                prop_assert!(pair[1].abs_diff(pair[0]) >= interval);
             }
         }
     }
