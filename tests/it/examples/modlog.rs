@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use natter_tests::eventually::Seen;
+use natter_tests::eventually::{Seen, eventually};
 use natter_tests::json::Look as _;
 use natter_tests::process::Process;
 use natter_tests::stack::Plan;
@@ -12,7 +12,7 @@ use rand::RngExt as _;
 use serde_json::Value;
 
 use super::language::Language;
-use super::scene::Scene;
+use super::scene::{PATIENCE, Scene};
 use crate::support::alone;
 
 const LIMIT: Duration = Duration::from_mins(5);
@@ -20,6 +20,8 @@ const LIMIT: Duration = Duration::from_mins(5);
 const BEFORE: usize = 60;
 /// Messages written while it runs and is killed, at least and at most.
 const DURING: std::ops::Range<usize> = 60..1000;
+/// People wait when the bot has that many messages to log: none is as fast as the platform.
+const BEHIND: usize = 60;
 const KILLS: usize = 4;
 
 /// An event that a dead bot took comes again soon; few wait for a bot.
@@ -37,6 +39,11 @@ pub(super) fn survives(language: Language) {
         let killed = Cell::new(false);
         let written = async {
             for n in DURING.take_while(|&n| n < 2 * DURING.start || !killed.get()) {
+                eventually("the bot is not far behind", PATIENCE, async || {
+                    let behind = (BEFORE + n).saturating_sub(logged(&scene)?.len());
+                    Ok(Seen::when(killed.get() || behind <= BEHIND, behind))
+                })
+                .await?;
                 write(&scene, n).await?;
             }
             Ok(())
