@@ -51,15 +51,6 @@ export class Bot {
     }
   }
 
-  async #next(consumer) {
-    try {
-      return await consumer.next({ expires: 5_000 });
-    } catch (failure) {
-      if (this.connection.isClosed()) throw failure;
-      await sleep(500); // nobody gives events now: the server is away, or elects a leader
-    }
-  }
-
   /** Writes a message, once, however often it is asked for with this nonce in 5 minutes. */
   send(conversation, content, nonce) {
     return this.ask(`send.${conversation}`, { content, nonce });
@@ -68,12 +59,10 @@ export class Bot {
   /** Every event, for ever. It is acknowledged when the next one is wanted; one that was not, as the
    * bot died over it, comes again. */
   async *events() {
-    // As if it had been looked up, which a bot may not do.
+    // Bound without being looked up, which a bot may not do.
     const found = { stream_name: "BOTS", name: `bot_${this.id}`, config: {} };
     const consumer = jetstream(this.connection).consumers.getConsumerFromInfo(found);
-    for (;;) {
-      const message = await this.#next(consumer);
-      if (!message) continue; // nothing happened, or the connection is being made anew
+    for await (const message of await consumer.consume({ bind: true, max_messages: 1, expires: 5_000 })) {
       yield message.json();
       message.ack();
     }

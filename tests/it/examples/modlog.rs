@@ -1,8 +1,9 @@
 //! The moderation log.
 
+use std::cell::Cell;
 use std::time::Duration;
 
-use natter_tests::eventually::Seen;
+use natter_tests::eventually::{Seen, eventually};
 use natter_tests::json::Look as _;
 use natter_tests::process::Process;
 use natter_tests::stack::Plan;
@@ -11,14 +12,16 @@ use rand::RngExt as _;
 use serde_json::Value;
 
 use super::language::Language;
-use super::scene::Scene;
+use super::scene::{PATIENCE, Scene};
 use crate::support::alone;
 
 const LIMIT: Duration = Duration::from_mins(5);
 /// Messages written before the bot runs: more than wait for it, so that it is told of a GAP.
 const BEFORE: usize = 60;
-/// Messages written while it runs and is killed.
-const DURING: usize = 60;
+/// Messages written while it runs and is killed, at least and at most.
+const DURING: std::ops::Range<usize> = 60..1000;
+/// People wait when the bot has that many messages to log: none is as fast as the platform.
+const BEHIND: usize = 60;
 const KILLS: usize = 4;
 
 /// An event that a dead bot took comes again soon; few wait for a bot.
@@ -29,10 +32,30 @@ fn plan() -> Plan {
 pub(super) fn survives(language: Language) {
     alone(LIMIT, plan(), async |_, world| {
         let scene = Scene::new(&world, language).await?;
-        write(&scene, BEFORE).await?;
-        let (written, killed) = tokio::join!(write(&scene, DURING), kill_again_and_again(&scene));
+        for n in 0..BEFORE {
+            write(&scene, n).await?;
+        }
+        // There is something to miss until it was killed for the last time.
+        let killed = Cell::new(false);
+        let written = async {
+            for n in DURING.take_while(|&n| n < 2 * DURING.start || !killed.get()) {
+                eventually("the bot is not far behind", PATIENCE, async || {
+                    let behind = (BEFORE + n).saturating_sub(logged(&scene)?.len());
+                    Ok(Seen::when(killed.get() || behind <= BEHIND, behind))
+                })
+                .await?;
+                write(&scene, n).await?;
+            }
+            Ok(())
+        };
+        let bot = async {
+            let bot = kill_again_and_again(&scene).await;
+            killed.set(true);
+            bot
+        };
+        let (written, bot): (Outcome, _) = tokio::join!(written, bot);
         written?;
-        let mut bot = killed?;
+        let mut bot = bot?;
         let wanted = wanted(&scene).await?;
         let logged = scene
             .wait("all is logged", &mut bot, async || {
@@ -45,23 +68,21 @@ pub(super) fn survives(language: Language) {
                 })
             })
             .await?;
-        scene.check(wanted.len() >= BEFORE + DURING, "too little was written")?;
+        scene.check(wanted.len() >= BEFORE + DURING.start, "too little was written")?;
         let same = logged.len() == wanted.len() && logged.iter().zip(&wanted).all(same);
         scene.check(same, &format!("logged {logged:#?}, but there is {wanted:#?}"))
     });
 }
 
-/// Two people talk, and change and delete some of what they said.
-async fn write(scene: &Scene, messages: usize) -> Outcome {
-    for n in 0..messages {
-        let who = if n % 3 == 0 { &scene.owner } else { &scene.member };
-        let content = format!("{n}: \"it's\" \\n {{{{.Count}}}} ünï\ncode");
-        let id = who.post(scene.channel, &content).await?;
-        match n % 20 {
-            7 => drop(who.edit(scene.channel, id, "changed").await?),
-            13 => who.delete(scene.channel, id).await?,
-            _ => {}
-        }
+/// One of two people says something, and sometimes changes or deletes it.
+async fn write(scene: &Scene, n: usize) -> Outcome {
+    let who = if n % 3 == 0 { &scene.owner } else { &scene.member };
+    let content = format!("{n}: \"it's\" \\n {{{{.Count}}}} ünï\ncode");
+    let id = who.post(scene.channel, &content).await?;
+    match n % 20 {
+        7 => drop(who.edit(scene.channel, id, "changed").await?),
+        13 => who.delete(scene.channel, id).await?,
+        _ => {}
     }
     Ok(())
 }
