@@ -15,7 +15,7 @@ use bus_schema::ops::history::{RANGE_BYTES, StoredEntry};
 use bus_schema::runtime::log::{ReadError, Reader, Stored};
 use bus_schema::subjects::LogSubject;
 use bus_schema::verdict::MembershipEvent;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use tokio::time::{Instant, timeout_at};
 
 use super::AuditorSettings;
@@ -98,13 +98,12 @@ impl Checker {
         let mut wrong = Vec::new();
         // Twice, so that what is wrong once is not said to be.
         for _ in 0..2 {
+            let this = &*self;
             let groups = std::mem::take(&mut doubted).into_iter();
-            let looks = groups.map(|(conversation, group)| async {
-                let found = self.compare(conversation, &group).await?;
-                Ok::<_, StoreError>((conversation, group, found))
-            });
-            let looks: Vec<_> =
-                futures::stream::iter(looks).buffer_unordered(AT_ONCE).try_collect().await?;
+            // Boxed, so that the stream of them can move between threads.
+            let looks: Vec<_> = groups.map(|(id, group)| this.look(id, group).boxed()).collect();
+            let looks = futures::stream::iter(looks).buffer_unordered(AT_ONCE);
+            let looks: Vec<_> = looks.try_collect().await?;
             wrong.clear();
             for (conversation, group, found) in looks {
                 if !found.is_empty() {
@@ -117,6 +116,15 @@ impl Checker {
             }
         }
         Ok(wrong)
+    }
+
+    async fn look(
+        &self,
+        conversation: ConversationId,
+        group: Vec<Judged>,
+    ) -> Result<(ConversationId, Vec<Judged>, Vec<WrongRow>), StoreError> {
+        let found = self.compare(conversation, &group).await?;
+        Ok((conversation, group, found))
     }
 
     async fn compare(

@@ -17,7 +17,7 @@ const EXAMPLES: usize = 3;
 
 /// Follows the log from `after` on. Ends only by a failure of the log.
 pub(super) async fn follow(
-    audit: &Audit,
+    audit: &Audit<'_>,
     after: u64,
     mut floor: watch::Receiver<Option<u64>>,
 ) -> Result<(), RoleError> {
@@ -53,7 +53,7 @@ pub(super) async fn follow(
     }
 }
 
-async fn look(audit: &Audit, checker: &mut Checker, run: &[Stored]) {
+async fn look(audit: &Audit<'_>, checker: &mut Checker, run: &[Stored]) {
     let (Some(first), Some(last)) = (run.first(), run.last()) else { return };
     let mut patience = Patience::default();
     let found = loop {

@@ -17,7 +17,7 @@ use crate::roles::RoleError;
 const ENTRY: Duration = Duration::from_secs(30);
 
 /// Passes until something fails.
-pub(super) async fn sweep(audit: &Audit) -> Result<(), RoleError> {
+pub(super) async fn sweep(audit: &Audit<'_>) -> Result<(), RoleError> {
     let every = Duration::from_secs(audit.worker.settings.sweep_every_s.max(1));
     loop {
         let begun = Instant::now();
@@ -33,7 +33,7 @@ pub(super) async fn sweep(audit: &Audit) -> Result<(), RoleError> {
 }
 
 /// Goes over all once. How many entries that were.
-async fn pass(audit: &Audit) -> Result<u64, RoleError> {
+async fn pass(audit: &Audit<'_>) -> Result<u64, RoleError> {
     let worker = audit.worker;
     let first = worker.log().await?.first;
     let upto = {
@@ -68,7 +68,7 @@ async fn pass(audit: &Audit) -> Result<u64, RoleError> {
 }
 
 /// What is known to be wrong with entries that the log no longer has may have been put right.
-async fn recheck(audit: &Audit, checker: &Checker, first: u64) {
+async fn recheck(audit: &Audit<'_>, checker: &Checker, first: u64) {
     let old = audit.ledger.lock().faults.before(first);
     for wrong in old {
         match checker.is_still(&wrong).await {
