@@ -191,6 +191,15 @@ async fn gap(writer: &mut Writer, id: ConversationId, lag: Lag) -> Result<bool, 
         // What cannot be read now is a GAP up to where this conversation is known to reach.
         Err(_) => (Vec::new(), lag.need, EntryId::new(lag.need + 1, stream)),
     };
+    let from_zero = writer.budget(id).is_some_and(|budget| budget.from_zero);
+    if to == EntryId::ZERO && !from_zero {
+        // All bounds are used up, and of this conversation nothing is left: there is nothing to tell of.
+        if let Some(budget) = writer.budget(id) {
+            budget.gapped = true;
+        }
+        writer.outbox.lag(Lag { after: after.max(lag.after), ..lag });
+        return Ok(false);
+    }
     let from = EntryId::new(lag.after, stream);
     let from = if lag.after == 0 { EntryId::ZERO } else { from };
     let gap = Gap { conversation_id: id, from, to };
