@@ -101,9 +101,14 @@ fn a_row_deleted_by_hand_is_noticed_with_its_id() {
         }
         let (status, said) = stack.operate(&["audit"]).await?;
         ensure!(status.code() == Some(1) && said.contains(&sent[2].to_string()), "{said}");
-        let metrics = stack.metrics("worker-0").await?;
-        let shown = metrics.lines().any(|l| l == "natter_audit_wrong_rows{stream=\"0\"} 2");
-        ensure!(shown, "{metrics}");
+        // Metrics follow within a second.
+        eventually("the metric says so", NOTICED, async || {
+            let metrics = stack.metrics("worker-0").await?;
+            let mut lines = metrics.lines().filter(|l| l.starts_with("natter_audit_wrong_rows"));
+            let line = lines.next().unwrap_or_default();
+            Ok(Seen::when(line == "natter_audit_wrong_rows{stream=\"0\"} 2", line))
+        })
+        .await?;
         Ok(())
     });
 }
