@@ -249,6 +249,7 @@ async fn drive(
     world.calm().await?;
     recorder.note(What::Calm);
     drive.quiet().await?;
+    rest::still(&world.bus).await?;
     drive.rest().await?;
     world.stack.must_run()?;
     rest::observe(&town, &world.bus).await.during("looking at everything at rest")?;

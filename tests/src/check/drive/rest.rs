@@ -10,12 +10,13 @@ use async_nats::jetstream;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::town::{Person, Town};
 use crate::check::faults::bus::Bus;
-use crate::check::record::{Document, Entry, Message, Seen, Shown, User};
+use crate::check::record::{Document, Entry, Message, Seen as Observed, Shown, User};
 use crate::client::{Api, Socket, paging};
+use crate::eventually::{Seen, eventually};
 use crate::json::Look as _;
 use crate::{Context as _, Outcome, ensure};
 
@@ -25,6 +26,30 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const AT_ONCE: usize = 6;
 /// The next entry of a stream.
 const READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// The log has come to rest when nothing has come into it for so long: what a change left in its outbox
+/// is found after 2 s by a sweep that comes every 2 s, and takes a moment to write.
+const STILL: Duration = Duration::from_secs(6);
+/// How long that may take in all.
+const STILL_WITHIN: Duration = Duration::from_mins(1);
+
+/// Waits until nothing more comes into the log: a change whose writer died is written later.
+pub async fn still(bus: &Bus) -> Outcome {
+    let context = jetstream::new(bus.client().clone());
+    let mut seen = (Vec::new(), Instant::now());
+    eventually("the log comes to rest", STILL_WITHIN, async || {
+        let mut ends = Vec::new();
+        for name in bus.log_streams() {
+            let log = context.get_stream(name).await;
+            ends.push(log.map(|log| log.cached_info().state.last_sequence).ok());
+        }
+        if ends != seen.0 || ends.contains(&None) {
+            seen = (ends, Instant::now());
+        }
+        Ok(Seen::when(seen.1.elapsed() >= STILL, format_args!("it ends at {:?}", seen.0)))
+    })
+    .await
+}
 
 /// Observes everything.
 pub async fn observe(town: &Town, bus: &Bus) -> Outcome {
@@ -72,7 +97,7 @@ async fn fresh(town: &Town, person: &Person, edge: usize) -> Outcome<Vec<(u64, b
     };
     let all = conversations.iter().flatten();
     let all = all.map(|shown| (shown.conversation, shown.owner.is_some())).collect();
-    town.recorder.seen(Seen::Fresh { person: person.id, edge, conversations, users });
+    town.recorder.seen(Observed::Fresh { person: person.id, edge, conversations, users });
     Ok(all)
 }
 
@@ -88,21 +113,21 @@ async fn place_of(
     let path = format!("/conversations/{conversation}/entries?after=0&limit=1");
     if let Some(code) = api.get(&path).await?.code() {
         let refused = || code.to_owned();
-        recorder.seen(Seen::Entries { person, conversation, pages: Err(refused()) });
+        recorder.seen(Observed::Entries { person, conversation, pages: Err(refused()) });
         for forwards in [true, false] {
             let pages = Err(refused());
-            recorder.seen(Seen::History { person, conversation, forwards, pages });
+            recorder.seen(Observed::History { person, conversation, forwards, pages });
         }
         if is_channel {
             let document = Err(refused());
-            recorder.seen(Seen::Channel { person, conversation, document });
+            recorder.seen(Observed::Channel { person, conversation, document });
         }
         return Ok(());
     }
     let entries = paging::all_entries(api, conversation, 0).await;
     let entries = entries.and_then(|all| all.iter().map(Entry::read_item).collect());
     let pages = entries.map_err(|failure: crate::Failure| failure.to_string());
-    recorder.seen(Seen::Entries { person, conversation, pages });
+    recorder.seen(Observed::Entries { person, conversation, pages });
     let read = |all: Vec<Value>| all.iter().map(Message::read).collect::<Outcome<Vec<_>>>();
     for forwards in [true, false] {
         let pages = if forwards {
@@ -111,7 +136,7 @@ async fn place_of(
             paging::backwards(api, conversation, 37).await
         };
         let pages = pages.and_then(read).map_err(|failure| failure.to_string());
-        recorder.seen(Seen::History { person, conversation, forwards, pages });
+        recorder.seen(Observed::History { person, conversation, forwards, pages });
     }
     if is_channel {
         let answer = api.get(&format!("/channels/{conversation}")).await?;
@@ -119,7 +144,7 @@ async fn place_of(
             Some(code) => Err(code.to_owned()),
             None => Ok(Document::read(&answer.body)?),
         };
-        recorder.seen(Seen::Channel { person, conversation, document });
+        recorder.seen(Observed::Channel { person, conversation, document });
     }
     Ok(())
 }
@@ -132,7 +157,7 @@ async fn profiles(town: &Town) -> Outcome {
         let api = town.patient(somebody, edge, PATIENCE).await?.at(url);
         let answer = api.get(&format!("/users?ids={}", ids.join(","))).await?.ok(200)?;
         for user in answer.list("users")? {
-            town.recorder.seen(Seen::Profile { edge, user: User::read(user)? });
+            town.recorder.seen(Observed::Profile { edge, user: User::read(user)? });
         }
     }
     Ok(())
@@ -144,7 +169,7 @@ async fn read_stream(town: &Town, bus: &Bus, name: &str) -> Outcome {
     let log = jetstream::new(bus.client().clone()).get_stream(name).await?;
     let state = log.get_info().await?.state;
     let (first, last) = (state.first_sequence, state.last_sequence);
-    town.recorder.seen(Seen::Stream { stream: index, first, last });
+    town.recorder.seen(Observed::Stream { stream: index, first, last });
     if state.messages == 0 {
         return Ok(());
     }
@@ -165,8 +190,8 @@ async fn read_stream(town: &Town, bus: &Bus, name: &str) -> Outcome {
                 Entry::read_stored(kind.as_str(), &data, sequence * 1024 + index, at)
             });
             town.recorder.seen(match read {
-                Ok(entry) => Seen::Stored(entry),
-                Err(why) => Seen::Undecodable { stream: index, sequence, why: why.to_string() },
+                Ok(entry) => Observed::Stored(entry),
+                Err(why) => Observed::Undecodable { stream: index, sequence, why: why.to_string() },
             });
         }
         ensure!(sequence <= last, "{name} grows at rest: {sequence} after {last}");
