@@ -58,7 +58,11 @@ pub async fn ask(bus: &Bus, stream: StreamIndex) -> Result<Stream<Info>, Unknown
 fn leads(cluster: Option<&ClusterInfo>) -> bool {
     let Some(cluster) = cluster else { return true };
     let led = cluster.leader.as_deref().is_some_and(|leader| !leader.is_empty());
-    let heard = cluster.replicas.iter().filter(|p| !p.offline && p.active <= HEARD_WITHIN);
+    // Of a member that a new leader has not heard of yet, 0 is said.
+    let heard = cluster.replicas.iter().filter(|peer| {
+        let ever = peer.current || !peer.active.is_zero();
+        ever && !peer.offline && peer.active <= HEARD_WITHIN
+    });
     let following = heard.count();
     led && (following + 1) * 2 > cluster.replicas.len() + 1
 }

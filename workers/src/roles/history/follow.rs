@@ -27,6 +27,8 @@ use crate::store::history::HistoryStore;
 const BEAT: Duration = Duration::from_secs(1);
 /// The wait after reading or the store failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// Nothing is read for so long of what is known to be there: the consumer has died.
+const STALLED: Duration = Duration::from_secs(2);
 /// Places of one digest; a beat with more publishes several.
 const DIGEST_PLACES: usize = 8_000;
 /// Bytes of the places of one digest.
@@ -85,6 +87,11 @@ pub(super) async fn read(bus: Bus, view: Arc<View>, shutdown: Shutdown) {
         loop {
             let next = tokio::select! {
                 next = reader.next() => next,
+                () = view.stalled(STALLED) => {
+                    tracing::warn!(stream = %view.stream, "the log is known to go on; reading anew");
+                    reader.reopen();
+                    continue;
+                }
                 () = shutdown.requested() => return,
             };
             match next {

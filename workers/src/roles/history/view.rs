@@ -64,6 +64,8 @@ pub(super) struct View {
     pub(super) store: Arc<dyn HistoryStore>,
     tail: Mutex<Tail>,
     read: watch::Sender<u64>,
+    /// Up to where somebody waited for the tail to read.
+    wanted: watch::Sender<u64>,
     latest: Option<Latest>,
     pub(super) reach: Reach,
     pub(super) standings: Standings,
@@ -80,7 +82,18 @@ impl View {
     ) -> Self {
         let (stream, read) = (tail.stream(), watch::Sender::new(tail.read()));
         let (reach, standings) = (Reach::default(), Standings::default());
-        Self { stream, layout, store, tail: Mutex::new(tail), read, latest, reach, standings }
+        let wanted = watch::Sender::new(0);
+        Self {
+            stream,
+            layout,
+            store,
+            tail: Mutex::new(tail),
+            read,
+            wanted,
+            latest,
+            reach,
+            standings,
+        }
     }
 
     /// The conversation of a place, if it is one and belongs to this stream.
@@ -173,9 +186,27 @@ impl View {
 
     /// Waits until the tail has read up to a sequence, as long as it takes.
     pub(super) async fn reach(&self, sequence: u64) -> Result<(), Failure> {
+        self.wanted.send_if_modified(|wanted| {
+            let more = sequence > *wanted;
+            *wanted = sequence.max(*wanted);
+            more
+        });
         let mut read = self.read.subscribe();
         let reached = read.wait_for(|read| *read >= sequence).await;
         reached.map(drop).map_err(|_| Failure::unavailable())
+    }
+
+    /// Waits until nothing was read for `patience` although it is known that there is more.
+    pub(super) async fn stalled(&self, patience: Duration) {
+        let (mut wanted, mut read) = (self.wanted.subscribe(), self.read.subscribe());
+        loop {
+            let at = *read.borrow_and_update();
+            // The sender is in `self`, so it is there.
+            let _ = wanted.wait_for(|wanted| *wanted > at).await;
+            if timeout(patience, read.changed()).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Looks at the tail with everything in `places` judged.
