@@ -106,10 +106,8 @@ impl Bare {
         }
         config.subjects = vec!["raw.>".to_owned()];
         if let Some(republish) = &mut config.republish {
-            (
-                "raw.>".clone_into(&mut republish.source),
-                "ev.raw.>".clone_into(&mut republish.destination),
-            );
+            "raw.>".clone_into(&mut republish.source);
+            "ev.raw.>".clone_into(&mut republish.destination);
         }
         eventually("the bare server has its stream", PATIENCE, async || {
             let made = clients[0].create_stream(config.clone()).await;
@@ -255,7 +253,8 @@ async fn costs(stack: &mut Stack, creator: &Api, bots: &[Bot], entries: usize) {
         .await
         .unwrap();
         let all = start.elapsed();
-        let [own, nats] = [spent(delivery) - before[0], spent(server) - before[1]];
+        let [own, nats] =
+            [spent(delivery).saturating_sub(before[0]), spent(server).saturating_sub(before[1])];
         let each = |time: Duration| time.as_micros() / entries as u128;
         println!(
             "{together:2} bots in a channel: {} entries said in {said:.1?}, delivered in {all:.1?}; \

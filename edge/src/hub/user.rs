@@ -217,7 +217,9 @@ impl UserTask {
             }
             Live::Ephemeral(Ephemeral::Read(read)) => {
                 let frame: Utf8Bytes = frames::dispatch(event::READ, &read).into();
-                self.sockets.values().for_each(|socket| {
+                // After its CONVERSATION_REMOVE a socket hears nothing of it.
+                let knows = |socket: &&Socket| socket.known.contains(&read.conversation_id);
+                self.sockets.values().filter(knows).for_each(|socket| {
                     socket.outbox.push_sure(frame.clone());
                 });
             }

@@ -72,7 +72,12 @@ async fn copy_with_kills(
         }
         let output = child.wait_with_output().await.unwrap();
         went_on += u32::from(said.contains("going on with"));
-        assert!(ended.unwrap().success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        // The last kill may have come when all was done, and before the process could end.
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        if kills > 0 && complaint.contains("the target was copied and found the same before") {
+            return;
+        }
+        assert!(ended.unwrap().success(), "{said}{complaint}");
         assert!(kills >= KILLS || went_on > 0, "killed {kills} times, and never went on");
         return;
     }
