@@ -76,7 +76,7 @@ pub(super) fn survives(language: Language) {
 
 /// One of two people says something, and sometimes changes or deletes it.
 async fn write(scene: &Scene, n: usize) -> Outcome {
-    let who = if n % 3 == 0 { &scene.owner } else { &scene.member };
+    let who = if n.is_multiple_of(3) { &scene.owner } else { &scene.member };
     let content = format!("{n}: \"it's\" \\n {{{{.Count}}}} ünï\ncode");
     let id = who.post(scene.channel, &content).await?;
     match n % 20 {

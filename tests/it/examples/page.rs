@@ -65,10 +65,10 @@ fn script(blocks: &[(String, String)]) -> String {
     let last = blocks.iter().rposition(|(kind, _)| kind == "sh");
     for (at, (kind, content)) in blocks.iter().enumerate() {
         let written = match kind.as_str() {
-            "sh" if Some(at) == last => write!(
+            "sh" if Some(at) == last => writeln!(
                 script,
                 "for try in $(seq 50); do said=$({content}); [ \"$(wc -l <<<\"$said\")\" = 2 ] \
-                 && break; sleep 0.2; done; echo \"$said\"\n"
+                 && break; sleep 0.2; done; echo \"$said\""
             ),
             "sh" => write!(script, "{content}"),
             "python" => {

@@ -72,8 +72,8 @@ fn a_limit_is_spread_over_the_days() {
 
 #[test]
 fn a_day_in_parts_says_the_same_and_everyone_joins_each_part() {
-    let text: String = (0..7).map(|n| format!("[01:00] <{}> {n}\n", ["a", "b"][n % 2])).collect();
-    let whole = day(&text);
+    let lines: Vec<_> = (0..7).map(|n| format!("[01:00] <{}> {n}", ["a", "b"][n % 2])).collect();
+    let whole = day(&lines.join("\n"));
     let parts = whole.clone().cut(3);
     assert_eq!(parts.sizes(), [3, 2, 2]);
     assert_eq!(parts.joins(), 6);

@@ -112,13 +112,14 @@ impl Known {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "a handful of edges and entries")]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     const STREAM: StreamIndex = StreamIndex(0);
-    const SILENT: Duration = Duration::from_secs(60);
+    const SILENT: Duration = Duration::from_mins(1);
 
     fn said(edge: u64, since: u64, number: u64, complete: u64) -> Positions {
         let position = Position { stream: STREAM, complete, behind: 0, conversation_id: None };

@@ -159,6 +159,7 @@ impl Ledger {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "a handful of edges and entries")]
 mod tests {
     use proptest::prelude::*;
 
