@@ -56,7 +56,9 @@ struct Place {
     cursor: u64,
     /// Oldest first. Only the last may start at the cursor: nothing after it has come yet.
     gaps: Vec<Gap>,
-    /// After a GAP, until RESUMED: the entry that must be the next one to come.
+    /// After a GAP: what comes next is not before this. It is its id, but where a conversation could not be
+    /// read: then the GAP ends just above where that is known to reach. Whether anything is left out
+    /// between is for whoever knows the log to say.
     next: Option<u64>,
 }
 
@@ -126,16 +128,8 @@ impl Cursors {
         }
         place.cursor = id;
         match place.next.take() {
-            Some(wanted) if wanted != id => Err(Wrong::Skipped { wanted }),
+            Some(end) if id < end => Err(Wrong::Again { cursor: end - 1 }),
             _ => Ok(()),
-        }
-    }
-
-    /// RESUMED arrives: a GAP after which nothing has come by now is of a conversation that could not be
-    /// read, and ends just above where it is known to reach. That need not be an entry's id.
-    pub fn resumed(&mut self) {
-        for place in self.places.values_mut() {
-            place.next = None;
         }
     }
 

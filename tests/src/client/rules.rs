@@ -93,7 +93,6 @@ impl Rules {
         let kind = match name {
             "READY" => return self.hear_ready(cursors, data),
             "RESUMED" => {
-                cursors.resumed();
                 let again = std::mem::replace(&mut self.resumed, true);
                 let wrong = again.then(|| "RESUMED twice".to_owned());
                 return Ok((Kind::Resumed, wrong));
