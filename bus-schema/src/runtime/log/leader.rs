@@ -74,7 +74,11 @@ mod tests {
     use super::*;
 
     fn cluster(leader: &str, heard_s: &[u64]) -> ClusterInfo {
-        let peer = |s: &u64| PeerInfo { active: Duration::from_secs(*s), ..PeerInfo::default() };
+        let peer = |s: &u64| PeerInfo {
+            active: Duration::from_secs(*s),
+            current: true,
+            ..PeerInfo::default()
+        };
         ClusterInfo {
             leader: Some(leader.to_owned()),
             replicas: heard_s.iter().map(peer).collect(),
@@ -100,6 +104,13 @@ mod tests {
     fn a_member_without_a_leader_does_not_count() {
         assert!(!leads(Some(&cluster("", &[0, 0]))));
         assert!(!leads(Some(&ClusterInfo { leader: None, ..cluster("", &[0, 0]) })));
+    }
+
+    #[test]
+    fn who_was_never_heard_of_is_not_heard() {
+        let mut info = cluster("natter-1", &[0, 60]);
+        info.replicas[0].current = false;
+        assert!(!leads(Some(&info)));
     }
 
     #[test]
