@@ -45,7 +45,9 @@ async fn at_rest(stack: &Stack) -> Outcome<Value> {
     eventually("all is accounted for", NOTICED, async || {
         let (status, account) = audit(stack).await?;
         let rest = ["store", "edge", "bots"].iter().all(|place| unaccounted(&account, place) == 0);
-        let edges = account["edges"].as_array().map_or(0, Vec::len);
+        // Of an edge that has not said how far it is in this stream nothing is known.
+        let said = account["edges"].as_array().into_iter().flatten();
+        let edges = said.filter(|edge| edge["unaccounted"].is_u64()).count();
         let done = status == 0 && rest && edges == 2 && account["wrong_rows"] == 0;
         Ok(if done { Seen::Done(account) } else { Seen::not_yet(format!("{status} {account}")) })
     })
@@ -163,11 +165,17 @@ fn another_takes_over_and_without_any_the_command_says_so() {
     alone(LIMIT, plan().workers(&two), async |stack, world| {
         talk(&world).await?;
         at_rest(stack).await?;
-        stack.restart("worker-0").await?;
-        at_rest(stack).await?;
-        let (auditing, plan) =
-            (stack.metrics("worker-1").await?, "natter_audit_active{stream=\"0\"} 1");
-        ensure!(auditing.lines().any(|line| line == plan), "the other has taken over: {auditing}");
+        eventually("the other takes over", NOTICED, async || {
+            let metrics = stack.metrics("worker-1").await?;
+            if metrics.lines().any(|line| line == "natter_audit_active{stream=\"0\"} 1") {
+                return Ok(Seen::Done(()));
+            }
+            // Who was stopped may be the first again to ask for the lease.
+            stack.restart("worker-0").await?;
+            at_rest(stack).await?;
+            Ok(Seen::not_yet("the first audits again"))
+        })
+        .await?;
         stack.kill("worker-1")?;
         at_rest(stack).await?;
         stack.kill("worker-0")?;
