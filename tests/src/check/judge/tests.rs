@@ -53,6 +53,16 @@ fn breaks(wanted: Guarantee, alone: bool, mutation: Mutation) {
     assert!(changed * SOME >= SEEDS, "only {changed} of {SEEDS} runs could be changed");
 }
 
+/// A connection is given an entry just before all is at rest.
+fn hears_at_last(notes: &mut Vec<Note>, connection: u64, entry: Entry) -> bool {
+    let rest = notes.iter().position(|note| note.what == What::Rest);
+    rest.is_some_and(|rest| {
+        let what = What::Heard { connection, event: Event::Entry(entry) };
+        notes.insert(rest, Note { index: 0, at: notes[rest].at, what });
+        true
+    })
+}
+
 /// A random place where something holds.
 fn place(notes: &[Note], rng: &mut StdRng, wanted: impl Fn(&Note) -> bool) -> Option<usize> {
     let places: Vec<usize> = (0..notes.len()).filter(|&i| wanted(&notes[i])).collect();
@@ -219,12 +229,7 @@ fn an_entry_received_after_a_removal() {
             }
         }
         let Some((_, connection, entry)) = leaks.choose(rng).cloned() else { return false };
-        let Some(rest) = notes.iter().position(|note| note.what == What::Rest) else {
-            return false;
-        };
-        let what = What::Heard { connection, event: Event::Entry(entry) };
-        notes.insert(rest, Note { index: 0, at: notes[rest].at, what });
-        true
+        hears_at_last(notes, connection, entry)
     });
 }
 
@@ -242,12 +247,7 @@ fn a_void_entry_that_was_shown() {
             }
         }
         let Some((connection, entry)) = shown.choose(rng).cloned() else { return false };
-        let Some(rest) = notes.iter().position(|note| note.what == What::Rest) else {
-            return false;
-        };
-        let what = What::Heard { connection, event: Event::Entry(entry) };
-        notes.insert(rest, Note { index: 0, at: notes[rest].at, what });
-        true
+        hears_at_last(notes, connection, entry)
     });
 }
 
