@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::process::ExitCode;
 
 /// What everything in this crate returns.
 pub type Outcome<T = ()> = Result<T, Failure>;
@@ -55,6 +56,18 @@ impl fmt::Display for Failure {
 impl fmt::Debug for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} ({}:{})", self.message, self.place.file(), self.place.line())
+    }
+}
+
+/// How a program of this crate ends: well if all was good, else with status 1; and says what stopped it.
+pub fn ended(program: &str, outcome: Outcome<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("{program}: {failure:?}");
+            ExitCode::FAILURE
+        }
     }
 }
 

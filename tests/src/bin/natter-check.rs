@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use natter_tests::check::run::{self, Options};
+use natter_tests::failure::ended;
 
 /// Drives a platform of its own under faults, and judges what clients saw.
 #[derive(Parser)]
@@ -33,12 +34,5 @@ async fn main() -> ExitCode {
         Some(Command::Judge { file }) => run::judge_file(&file),
         None => Box::pin(run::run(&arguments.options)).await,
     };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(failure) => {
-            eprintln!("natter-check: {failure:?}");
-            ExitCode::FAILURE
-        }
-    }
+    ended("natter-check", outcome)
 }

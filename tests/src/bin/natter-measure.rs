@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use natter_tests::failure::ended;
 use natter_tests::measure::{self, Options};
 
 /// Measures what a sign-in and a page of history cost.
@@ -16,14 +17,10 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Box::pin(measure::run(Arguments::parse().options)).await {
-        Ok(report) => {
-            println!("{report}");
-            if report.faults().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(failure) => {
-            eprintln!("natter-measure: {failure}");
-            ExitCode::FAILURE
-        }
-    }
+    let outcome = Box::pin(measure::run(Arguments::parse().options)).await;
+    let good = outcome.map(|report| {
+        println!("{report}");
+        report.faults().is_empty()
+    });
+    ended("natter-measure", good)
 }

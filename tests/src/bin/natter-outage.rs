@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use natter_tests::failure::ended;
 use natter_tests::outage::{self, Options};
 
 /// Kills the stores of a running platform one at a time, under traffic.
@@ -16,13 +17,5 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = Arguments::parse().options;
-    match Box::pin(outage::run(options)).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(failure) => {
-            eprintln!("natter-outage: {failure}");
-            ExitCode::FAILURE
-        }
-    }
+    ended("natter-outage", Box::pin(outage::run(Arguments::parse().options)).await)
 }

@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use natter_tests::failure::ended;
 use natter_tests::replay::bots::bot;
 use natter_tests::replay::{self, Options};
 
@@ -24,24 +25,21 @@ struct BotArguments {
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    let ended = if arguments.next().is_some_and(|first| first == "bot") {
+    let outcome = if arguments.next().is_some_and(|first| first == "bot") {
         // One thread is enough for one bot, and there may be hundreds.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let options = BotArguments::parse_from(std::env::args_os().skip(1)).options;
-        runtime.map_err(Into::into).and_then(|runtime| {
-            runtime.block_on(Box::pin(bot::run(options))).map(|()| ExitCode::SUCCESS)
-        })
+        runtime
+            .map_err(Into::into)
+            .and_then(|runtime| runtime.block_on(Box::pin(bot::run(options))).map(|()| true))
     } else {
         let options = Arguments::parse().options;
         let runtime = tokio::runtime::Runtime::new();
         runtime.map_err(Into::into).and_then(|runtime| {
             let report = runtime.block_on(Box::pin(replay::run(options)))?;
             println!("{report}");
-            Ok(if report.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(report.good())
         })
     };
-    ended.unwrap_or_else(|failure: natter_tests::Failure| {
-        eprintln!("natter-replay: {failure}");
-        ExitCode::FAILURE
-    })
+    ended("natter-replay", outcome)
 }

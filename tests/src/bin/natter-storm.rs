@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use natter_tests::failure::ended;
 use natter_tests::storm::{self, Options};
 
 /// Starts a platform, kills an edge under many sessions, and has them come back at once.
@@ -16,15 +17,10 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = Arguments::parse().options;
-    match Box::pin(storm::run(options)).await {
-        Ok(report) => {
-            println!("{report}");
-            if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(failure) => {
-            eprintln!("natter-storm: {failure}");
-            ExitCode::FAILURE
-        }
-    }
+    let outcome = Box::pin(storm::run(Arguments::parse().options)).await;
+    let good = outcome.map(|report| {
+        println!("{report}");
+        report.is_good()
+    });
+    ended("natter-storm", good)
 }
