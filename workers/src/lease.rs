@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::kv::{CreateErrorKind, Operation, Store, UpdateErrorKind};
+use bus_schema::ids::StreamIndex;
 use bus_schema::runtime::bus::{Bus, jitter};
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::streams::LEASES;
@@ -73,22 +74,6 @@ impl Leases {
         let holder = Bytes::from(bus.client().new_inbox());
         let expire = Duration::from_millis(timing.expire_ms).max(renew * 2);
         Ok(Self { bucket, holder, renew, expire })
-    }
-
-    /// Does all of these, each whenever its lease is held, until stopped.
-    pub(crate) async fn work<W: Leased>(
-        self,
-        all: impl IntoIterator<Item = W>,
-        shutdown: &Shutdown,
-    ) -> Result<(), RoleError> {
-        let mut tasks = JoinSet::new();
-        for work in all {
-            tasks.spawn(drive(work, self.clone(), shutdown.clone()));
-        }
-        while let Some(ended) = tasks.join_next().await {
-            ended.map_err(RoleError::new)?;
-        }
-        Ok(())
     }
 
     /// Waits until the lease of this name is free or left, and takes it.
@@ -186,6 +171,26 @@ impl Lease {
         // If it is lost already, there is nothing to give up.
         let _ = timeout(self.leases.renew, delete).await;
     }
+}
+
+/// Does the work of each log stream whenever its lease is held, until stopped.
+pub(crate) async fn work_on_streams<W: Leased>(
+    bus: &Bus,
+    timing: Timing,
+    shutdown: &Shutdown,
+    worker: impl Fn(StreamIndex) -> W,
+) -> Result<(), RoleError> {
+    let layout = bus.layout().await?;
+    let leases = Leases::open(bus, timing).await?;
+    bus.set_serving(true);
+    let mut tasks = JoinSet::new();
+    for stream in layout.all() {
+        tasks.spawn(drive(worker(stream), leases.clone(), shutdown.clone()));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(RoleError::new)?;
+    }
+    Ok(())
 }
 
 /// Works whenever the lease is held.

@@ -36,7 +36,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::edges::Edges;
 use self::term::Worker;
 use super::RoleError;
-use crate::lease::{Leased, Leases, Timing};
+use crate::lease::{Leased, Timing, work_on_streams};
 use crate::store::Stores;
 
 /// `[auditor]`: the auditor role.
@@ -93,21 +93,19 @@ pub async fn run(
     settings: &AuditorSettings,
     shutdown: Shutdown,
 ) -> Result<(), RoleError> {
-    let layout = bus.layout().await?;
     let (renew_ms, expire_ms) = (settings.lease_renew_ms, settings.lease_expire_ms);
-    let leases = Leases::open(&bus, Timing { renew_ms, expire_ms }).await?;
+    let timing = Timing { renew_ms, expire_ms };
     let edges = Arc::new(Mutex::new(Edges::new(Duration::from_secs(settings.edge_silent_s))));
-    bus.set_serving(true);
     let listening = listen::listen(bus.clone(), Arc::clone(&edges), shutdown.clone());
     let listening = AbortOnDropHandle::new(tokio::spawn(listening));
-    let workers = layout.all().map(|stream| Worker {
+    let worker = |stream| Worker {
         bus: bus.clone(),
         store: Arc::clone(&stores.history),
         edges: Arc::clone(&edges),
         stream,
         settings: *settings,
-    });
-    let worked = leases.work(workers, &shutdown).await;
+    };
+    let worked = work_on_streams(&bus, timing, &shutdown, worker).await;
     bus.set_serving(false);
     worked?;
     listening.await.map_err(RoleError::new)

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use self::work::Worker;
 use super::RoleError;
-use crate::lease::{Leased, Leases, Timing};
+use crate::lease::{Leased, Timing, work_on_streams};
 use crate::store::Stores;
 
 /// `[persister]`: the persister role.
@@ -83,15 +83,13 @@ pub async fn run(
     settings: &PersisterSettings,
     shutdown: Shutdown,
 ) -> Result<(), RoleError> {
-    let layout = bus.layout().await?;
     let (renew_ms, expire_ms) = (settings.lease_renew_ms, settings.lease_expire_ms);
-    let leases = Leases::open(&bus, Timing { renew_ms, expire_ms }).await?;
-    bus.set_serving(true);
-    let workers = layout.all().map(|stream| {
+    let timing = Timing { renew_ms, expire_ms };
+    let worker = |stream| {
         let store = Arc::clone(&stores.history);
         Worker { bus: bus.clone(), store, stream, settings: *settings }
-    });
-    leases.work(workers, &shutdown).await
+    };
+    work_on_streams(&bus, timing, &shutdown, worker).await
 }
 
 impl Leased for Worker {
