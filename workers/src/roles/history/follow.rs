@@ -3,6 +3,7 @@
 //! Invariants: the tail gets everything after its base, in order, for as long as the role runs. The
 //! ranges of the digests join: each begins where the one before it ended.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,10 +85,12 @@ async fn log(bus: &Bus, stream: StreamIndex) -> Result<Stream, RoleError> {
 pub(super) async fn read(bus: Bus, view: Arc<View>, shutdown: Shutdown) {
     while !shutdown.is_requested() {
         let mut reader = Reader::open(&bus, view.stream, view.peek(Tail::read));
+        let mut stalled = pin!(view.stalled(STALLED));
         loop {
             let next = tokio::select! {
                 next = reader.next() => next,
-                () = view.stalled(STALLED) => {
+                () = &mut stalled => {
+                    stalled.set(view.stalled(STALLED));
                     tracing::warn!(stream = %view.stream, "the log is known to go on; reading anew");
                     reader.reopen();
                     continue;
