@@ -15,7 +15,7 @@ pub struct ProfilesSettings {
     pub cache_entries: u64,
     /// Seconds without use after which one leaves the cache.
     pub cache_idle_s: u64,
-    /// Seconds after which one is read again, used or not.
+    /// Seconds after which one is read again, used or not; in memory 5 at most.
     pub fresh_s: u64,
     /// Milliseconds for which an id is believed not to exist.
     pub absent_ms: u64,
