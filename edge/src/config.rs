@@ -50,6 +50,9 @@ pub struct EdgeSettings {
     pub send_burst: u32,
     /// Connections at once; more get HTTP 503.
     pub max_connections: usize,
+    /// Connections that the kernel keeps until they are accepted, at most; it has a bound of its own
+    /// (`net.core.somaxconn`), and those beyond try again after seconds.
+    pub accept_queue: u32,
     /// IDENTIFYs worked on at once; more wait their turn.
     pub identify_concurrency: usize,
     /// IDENTIFYs that wait; more are sent away with a hint when to come back.
@@ -105,6 +108,7 @@ impl Default for EdgeSettings {
             send_per_s: 20,
             send_burst: 100,
             max_connections: 20_000,
+            accept_queue: 4_096,
             identify_concurrency: 64,
             identify_queue: 4_096,
             identify_per_s: 400,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use bus_schema::runtime::{settings, shutdown::Shutdown, telemetry};
 use clap::Parser;
 use natter_edge::config::{Config, Flags};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// The websocket and HTTP edge of Natter. Settings: deploy/config.default.toml.
 #[derive(Debug, Parser)]
@@ -45,14 +45,21 @@ async fn start(file: Option<PathBuf>, flags: Flags) -> Result<bool, Box<dyn std:
     let config: Config = settings::load(file.as_deref(), flags)?;
     telemetry::init(&config.log);
     let metrics = telemetry::metrics()?;
-    let bind = async |address: SocketAddr| {
-        TcpListener::bind(address)
-            .await
+    let bind = |address: SocketAddr| {
+        listen(address, config.edge.accept_queue)
             .map_err(|error| format!("cannot listen on {address}: {error}"))
     };
-    let listener = bind(config.edge.listen).await?;
-    let admin = bind(config.edge.admin_listen).await?;
+    let listener = bind(config.edge.listen)?;
+    let admin = bind(config.edge.admin_listen)?;
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
     Ok(natter_edge::run(config, listener, admin, metrics, shutdown).await?)
+}
+
+/// As [`TcpListener::bind`], with another queue.
+fn listen(address: SocketAddr, queue: u32) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(queue)
 }
