@@ -11,3 +11,4 @@ pub mod record;
 pub mod run;
 pub mod safeguards;
 pub mod single;
+pub mod soak;

@@ -3,10 +3,12 @@
 //! Invariant: what cannot be found is one clear line saying how to get it. Nothing is downloaded or
 //! built from here.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use rand::RngExt as _;
+use rand::seq::SliceRandom as _;
 
 use crate::{Context as _, Failure, Outcome};
 
@@ -15,6 +17,18 @@ pub const NATS_SERVER: &str = "NATTER_NATS_SERVER";
 
 /// Below the ports that systems hand to outgoing connections, so nobody takes one by chance.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
+/// Ports of one block. A program takes ports only from blocks of its own: a server that was killed, to
+/// be started again at its port, must not find there what another program has started meanwhile.
+const BLOCK: u16 = 400;
+
+/// The blocks of this program, held by locks on files until it ends, and the next port to try.
+static BLOCKS: Mutex<Blocks> = Mutex::new(Blocks { held: Vec::new(), next: 0 });
+
+struct Blocks {
+    held: Vec<(u16, File)>,
+    /// Counts through the ports of all blocks that are held.
+    next: usize,
+}
 
 /// The root of the repository this crate was built in.
 pub fn repository() -> Outcome<PathBuf> {
@@ -76,20 +90,59 @@ fn find_below(directory: &Path, name: &str, depth: usize) -> Option<PathBuf> {
     inner.iter().find_map(|path| find_below(path, name, depth - 1))
 }
 
-/// Ports of the loopback address that nobody listens on, all different.
+/// Ports of the loopback address that nobody listens on, all different, and none that this program or
+/// another one has been given lately.
 pub fn free_ports(count: usize) -> Outcome<Vec<u16>> {
+    let mut blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut held = Vec::with_capacity(count);
-    for _ in 0..count.saturating_mul(100).max(1000) {
+    for _ in PORTS {
         if held.len() == count {
             break;
         }
-        let port = rand::rng().random_range(PORTS);
+        let port = blocks.next()?;
         if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             held.push((port, listener));
         }
     }
     crate::ensure!(held.len() == count, "no {count} free ports in {PORTS:?}");
     Ok(held.into_iter().map(|(port, _)| port).collect())
+}
+
+impl Blocks {
+    /// The next port. Once all were given, another block is taken; the first ports come again when
+    /// there is none.
+    fn next(&mut self) -> Outcome<u16> {
+        let block = usize::from(BLOCK);
+        if self.next / block >= self.held.len() {
+            match take_block()? {
+                Some(taken) => self.held.push(taken),
+                None => self.next = 0,
+            }
+        }
+        let (first, _) = self.held.get(self.next / block).during(format_args!(
+            "no ports: every block of {PORTS:?} is held by another program"
+        ))?;
+        let port = first + u16::try_from(self.next % block)?;
+        self.next += 1;
+        Ok(port)
+    }
+}
+
+/// A block that nobody holds, and the lock that holds it; none if there is none left.
+fn take_block() -> Outcome<Option<(u16, File)>> {
+    let directory = std::env::temp_dir().join("natter-test-ports");
+    std::fs::create_dir_all(&directory)?;
+    let mut firsts: Vec<u16> = PORTS.step_by(usize::from(BLOCK)).collect();
+    firsts.shuffle(&mut rand::rng());
+    for first in firsts {
+        let file = File::create(directory.join(first.to_string()))?;
+        match file.try_lock() {
+            Ok(()) => return Ok(Some((first, file))),
+            Err(std::fs::TryLockError::WouldBlock) => {}
+            Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -102,6 +155,23 @@ mod tests {
         ports.sort_unstable();
         ports.dedup();
         assert_eq!(ports.len(), 20);
+    }
+
+    #[test]
+    fn what_was_given_is_not_given_again_soon() {
+        let given = free_ports(30).unwrap();
+        let more = free_ports(30).unwrap();
+        assert!(given.iter().all(|port| !more.contains(port)), "{given:?} {more:?}");
+    }
+
+    #[test]
+    fn a_block_that_is_held_is_nobody_elses() {
+        let first = take_block().unwrap().unwrap();
+        let second = take_block().unwrap().unwrap();
+        assert_ne!(first.0, second.0);
+        let again =
+            File::create(std::env::temp_dir().join(format!("natter-test-ports/{}", first.0)));
+        assert!(again.unwrap().try_lock().is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use natter_tests::check::run::{self, Options};
+use natter_tests::check::soak;
 use natter_tests::failure::ended;
 
 /// Drives a platform of its own under faults, and judges what clients saw.
@@ -25,6 +26,8 @@ enum Command {
         /// The record.
         file: PathBuf,
     },
+    /// A long run at a share of what the platform can take, with a fault at even intervals.
+    Soak(Box<soak::Options>),
 }
 
 #[tokio::main]
@@ -32,6 +35,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Some(Command::Judge { file }) => run::judge_file(&file),
+        Some(Command::Soak(options)) => Box::pin(soak::run(&options)).await,
         None => Box::pin(run::run(&arguments.options)).await,
     };
     ended("natter-check", outcome)

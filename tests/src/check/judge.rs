@@ -169,6 +169,31 @@ pub struct Counts {
     pub faults: u64,
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        let Self { acked, unknown, entries, void, received, devices, resumed, faults } = other;
+        self.acked += acked;
+        self.unknown += unknown;
+        self.entries += entries;
+        self.void += void;
+        self.received += received;
+        self.devices += devices;
+        self.resumed += resumed;
+        self.faults += faults;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { acked, unknown, entries, void, received, devices, resumed, faults } = self;
+        write!(
+            out,
+            "{acked} acknowledged, {unknown} unknown, {entries} entries ({void} void), {received} \
+             received by {devices} devices, {resumed} resumed, {faults} faults"
+        )
+    }
+}
+
 /// The verdict.
 #[derive(Clone, Debug, Default)]
 pub struct Judgement {
@@ -191,13 +216,7 @@ impl Judgement {
 
 impl fmt::Display for Judgement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { acked, unknown, entries, void, received, devices, resumed, faults } =
-            self.counts;
-        writeln!(
-            out,
-            "{acked} acknowledged, {unknown} unknown, {entries} entries ({void} void), {received} \
-             received by {devices} devices, {resumed} resumed, {faults} faults"
-        )?;
+        writeln!(out, "{}", self.counts)?;
         for (guarantee, count) in &self.broken {
             writeln!(out, "BROKEN {count} times: {}", guarantee.words())?;
         }

@@ -4,8 +4,9 @@
 //! Invariant: a run is a function of its seed and its options as far as processes and networks allow.
 //! A run that could not be driven to its end is a failure, never a clean one.
 
-mod inject;
-mod platform;
+pub(super) mod inject;
+pub(super) mod platform;
+mod report;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,23 +14,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use futures::{StreamExt as _, stream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::inject::inject;
 use self::platform::world;
+pub use self::report::{Report, Sum};
 use super::drive::town::Town;
 use super::drive::{Drive, Traffic, rest};
 use super::faults::schedule;
 use super::faults::{Kind, Orders, World};
-use super::judge::{Judgement, judge};
+use super::judge::judge;
 use super::record::{Record, Recorder, What};
 use super::single::{self, Costs};
 use crate::{Context as _, Outcome};
 
 /// Channels with everybody in them, to begin with.
 const CHANNELS: usize = 2;
+/// Acts a second, where nothing else is said.
+const RATE: f64 = 12.0;
 /// What an edge's subscription holds where it is to overflow.
 const SMALL_BUFFER: &str = "16";
 
@@ -49,6 +54,9 @@ pub struct Options {
     /// A seed, or several: A..B, without B.
     #[arg(long, default_value = "1..4", value_name = "A..B", value_parser = seeds)]
     pub seeds: std::ops::Range<u64>,
+    /// Runs at a time, each with a platform of its own.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub lanes: usize,
     /// Seconds of traffic under faults.
     #[arg(long, default_value_t = 30, value_name = "N")]
     pub seconds: u64,
@@ -76,9 +84,9 @@ pub struct Options {
     /// Log streams.
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub streams: usize,
-    /// Acts a second, of all people together.
-    #[arg(long, default_value_t = 12.0)]
-    pub rate: f64,
+    /// Acts a second, of all people together; 12 if not given.
+    #[arg(long)]
+    pub rate: Option<f64>,
     /// People send messages, and do nothing else.
     #[arg(long)]
     pub only_messages: bool,
@@ -94,48 +102,25 @@ pub struct Options {
     pub set: Vec<(String, String, String)>,
 }
 
-/// How one run went.
-pub struct Report {
-    /// The verdict on its record.
-    pub judgement: Judgement,
-    /// What clients saw that no protocol allows, and who was stuck.
-    pub wrong: Vec<String>,
-    /// Faults of each kind that were injected.
-    pub faults: BTreeMap<String, u64>,
-    /// What the faults cost, where that was asked for.
-    pub costs: Option<Costs>,
-}
-
-impl Report {
-    /// Whether everything was as promised.
-    pub fn is_clean(&self) -> bool {
-        self.wrong.is_empty() && self.judgement.is_clean()
-    }
-}
-
 /// Runs all seeds. Returns whether all were clean.
 pub async fn run(options: &Options) -> Outcome<bool> {
     if options.single_faults {
         return Box::pin(single_faults(options)).await;
     }
-    let (mut clean, mut runs) = (0, 0_u64);
-    let mut faults: BTreeMap<String, u64> = BTreeMap::new();
-    for seed in options.seeds.clone() {
-        runs += 1;
-        match Box::pin(one(options, seed)).await {
-            Ok(report) => {
-                for (kind, count) in &report.faults {
-                    *faults.entry(kind.clone()).or_default() += count;
-                }
-                clean += u64::from(report.is_clean());
-            }
+    let began = Instant::now();
+    let mut sum = Sum::default();
+    let mut runs = stream::iter(options.seeds.clone())
+        .map(|seed| async move { (seed, Box::pin(one(options, seed)).await) })
+        .buffer_unordered(options.lanes.max(1));
+    while let Some((seed, outcome)) = runs.next().await {
+        match &outcome {
+            Ok(report) => println!("{report}"),
             Err(failure) => println!("seed {seed}: NOT DRIVEN TO ITS END: {failure:?}"),
         }
+        sum.add(outcome.ok().as_ref());
     }
-    let faults: Vec<String> =
-        faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-    println!("\n{clean} of {runs} runs clean; faults: {}", faults.join(", "));
-    Ok(clean == runs)
+    println!("\n{sum}after {:.0?}", began.elapsed());
+    Ok(sum.clean == sum.runs)
 }
 
 /// One run for each kind of fault, in which there is no other.
@@ -149,6 +134,7 @@ async fn single_faults(options: &Options) -> Outcome<bool> {
         let options = Options { faults: vec![kind], only_messages: true, ..options.clone() };
         match Box::pin(one(&options, seed)).await {
             Ok(report) => {
+                println!("{report}");
                 clean &= report.is_clean();
                 lines.extend(report.costs.map(|costs| costs.to_string()));
             }
@@ -177,7 +163,6 @@ async fn one(options: &Options, seed: u64) -> Outcome<Report> {
     let began = Instant::now();
     let recorder = Recorder::begin(seed, &format!("{options:?}"));
     let (mut world, orders) = world(options).await.during("starting the platform")?;
-    println!("seed {seed}: started in {:.0?}", began.elapsed());
     world.bus.has_reference = options.single_faults;
     let (over, ended) = tokio::sync::oneshot::channel::<()>();
     let referring = options.single_faults.then(|| {
@@ -195,35 +180,35 @@ async fn one(options: &Options, seed: u64) -> Outcome<Report> {
             Some(Costs::read(&kinds.join(", "), &record, &referring.await??))
         }
     };
-    let kept = |world: &World| -> Outcome<Option<PathBuf>> {
-        let Some(keep) = &options.keep else { return Ok(None) };
-        std::fs::create_dir_all(keep)?;
-        let file = keep.join(format!("seed-{seed}.jsonl"));
-        record.save(&file)?;
-        std::fs::write(keep.join(format!("seed-{seed}.log")), world.stack.logs_since(&[]))?;
-        Ok(Some(file))
-    };
     let wrong = match driven {
         Ok(wrong) => wrong,
         Err(failure) => {
-            kept(&world)?;
+            keep(options, seed, &record, &world)?;
             return Err(failure);
         }
     };
-    let judgement = judge(&record);
-    let report = Report { judgement, wrong, faults: faults(&record), costs };
-    let word = if report.is_clean() { "clean" } else { "FAILED" };
-    println!("seed {seed}: {word} after {:.0?}\n{}", began.elapsed(), report.judgement);
-    let each: Vec<_> =
-        report.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-    println!("faults: {}", each.join(", "));
-    report.wrong.iter().for_each(|wrong| println!("WRONG: {wrong}"));
-    if !report.is_clean()
-        && let Some(file) = kept(&world)?
-    {
-        println!("kept: {}", file.display());
+    let (judgement, faults) = (judge(&record), faults(&record));
+    let mut report =
+        Report { seed, took: began.elapsed(), judgement, wrong, faults, costs, kept: None };
+    if !report.is_clean() {
+        report.kept = keep(options, seed, &record, &world)?;
     }
     Ok(report)
+}
+
+/// Keeps a record and the logs of all processes, where that was asked for.
+pub(super) fn keep(
+    options: &Options,
+    seed: u64,
+    record: &Record,
+    world: &World,
+) -> Outcome<Option<PathBuf>> {
+    let Some(keep) = &options.keep else { return Ok(None) };
+    std::fs::create_dir_all(keep)?;
+    let file = keep.join(format!("seed-{seed}.jsonl"));
+    record.save(&file)?;
+    std::fs::write(keep.join(format!("seed-{seed}.log")), world.stack.logs_since(&[]))?;
+    Ok(Some(file))
 }
 
 async fn drive(
@@ -233,6 +218,23 @@ async fn drive(
     world: &mut World,
     orders: watch::Receiver<Orders>,
 ) -> Outcome<Vec<String>> {
+    let town = people(options, recorder, world).await?;
+    let traffic =
+        Traffic { seed, rate: options.rate.unwrap_or(RATE), only_messages: options.only_messages };
+    let mut drive = Drive::start(&town, traffic, &orders);
+    let lasts = Duration::from_secs(options.seconds);
+    let planned = schedule::plan(seed, lasts, &options.kinds());
+    inject(world, recorder, &planned, lasts, |_| {}).await?;
+    come_to_rest(recorder, world, &town, &mut drive).await?;
+    Ok(drive.wrong())
+}
+
+/// Everybody who lives on a platform, and channels of all of them.
+pub(super) async fn people(
+    options: &Options,
+    recorder: &Recorder,
+    world: &World,
+) -> Outcome<Arc<Town>> {
     let edges = world.stack.edges().to_vec();
     let network = world.network.clone();
     let town = Town::build(&edges, network, recorder.clone(), options.clients).await?;
@@ -240,23 +242,27 @@ async fn drive(
         let owner = town.people[index].clone();
         town.channel_of_all(&owner, &format!("channel of all {index}")).await?;
     }
-    let town = Arc::new(town);
-    let traffic = Traffic { seed, rate: options.rate, only_messages: options.only_messages };
-    let mut drive = Drive::start(&town, traffic, &orders);
-    let lasts = Duration::from_secs(options.seconds);
-    let planned = schedule::plan(seed, lasts, &options.kinds());
-    inject(world, recorder, &planned, lasts).await?;
+    Ok(Arc::new(town))
+}
+
+/// Ends all faults, then all that people do, and looks at everything.
+pub(super) async fn come_to_rest(
+    recorder: &Recorder,
+    world: &mut World,
+    town: &Town,
+    drive: &mut Drive,
+) -> Outcome {
     world.calm().await?;
     recorder.note(What::Calm);
     drive.quiet().await?;
     rest::still(&world.bus).await?;
     drive.rest().await?;
     world.stack.must_run()?;
-    rest::observe(&town, &world.bus).await.during("looking at everything at rest")?;
-    Ok(drive.wrong())
+    rest::observe(town, &world.bus).await.during("looking at everything at rest")
 }
 
-fn faults(record: &Record) -> BTreeMap<String, u64> {
+/// How many faults of each kind there were.
+pub(super) fn faults(record: &Record) -> BTreeMap<String, u64> {
     let mut faults = BTreeMap::new();
     for note in &record.notes {
         if let What::FaultBegan { kind, .. } = &note.what {
@@ -268,7 +274,7 @@ fn faults(record: &Record) -> BTreeMap<String, u64> {
 
 impl Options {
     /// What may go wrong.
-    fn kinds(&self) -> Vec<Kind> {
+    pub(super) fn kinds(&self) -> Vec<Kind> {
         if self.calm {
             return Vec::new();
         }

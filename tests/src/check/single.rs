@@ -46,6 +46,7 @@ pub struct Reference {
 }
 
 /// The costs of one kind of fault.
+#[derive(Debug)]
 pub struct Costs {
     kind: String,
     windows: Vec<Window>,

@@ -70,6 +70,26 @@ pub fn plan(seed: u64, lasts: Duration, kinds: &[Kind]) -> Vec<Planned> {
     planned
 }
 
+/// Faults one after the other, each `every` so long, in a random order in which each kind comes once
+/// before any comes twice. None begins in the last stretch, so that all end in time.
+pub fn evenly(seed: u64, lasts: Duration, every: Duration, kinds: &[Kind]) -> Vec<Planned> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let (mut planned, mut deck): (_, Vec<Kind>) = (Vec::new(), Vec::new());
+    let most = u64::try_from(every.as_millis()).unwrap_or(u64::MAX).saturating_sub(1);
+    let mut from = Duration::ZERO;
+    while from + every < lasts && !kinds.is_empty() {
+        if deck.is_empty() {
+            deck = kinds.to_vec();
+        }
+        let kind = deck.swap_remove(random.random_range(0..deck.len()));
+        let takes = random.random_range(kind.lasts()).min(most);
+        let to = from + Duration::from_millis(takes);
+        planned.push(Planned { kind, pick: random.random(), from, to });
+        from += every;
+    }
+    planned
+}
+
 #[cfg(test)]
 mod tests {
     use clap::ValueEnum as _;
@@ -99,6 +119,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn even_faults_come_one_after_the_other_and_each_kind_in_turn() {
+        let kinds = Kind::value_variants();
+        let every = Duration::from_secs(20);
+        let planned = evenly(5, every * 61, every, kinds);
+        assert_eq!(planned.len(), 60);
+        assert!(planned.windows(2).all(|two| two[0].to < two[1].from));
+        let mut first: Vec<Kind> = planned.iter().take(kinds.len()).map(|one| one.kind).collect();
+        first.sort_unstable();
+        first.dedup();
+        assert_eq!(first.len(), kinds.len());
     }
 
     #[test]

@@ -111,6 +111,8 @@ pub struct Story<'a> {
     pub logs: BTreeMap<u64, Log<'a>>,
     /// Faults so far.
     pub faults: u64,
+    /// The SENDs of each connection and nonce, by their places among the calls.
+    sends: BTreeMap<(u64, &'a str), Vec<usize>>,
 }
 
 impl<'a> Story<'a> {
@@ -128,6 +130,7 @@ impl<'a> Story<'a> {
             dms: BTreeMap::new(),
             logs: BTreeMap::new(),
             faults: 0,
+            sends: BTreeMap::new(),
         };
         let mut calls = BTreeMap::new();
         for note in &record.notes {
@@ -149,6 +152,10 @@ impl<'a> Story<'a> {
                 calls.insert(*call, self.calls.len());
                 let (index, at) = place;
                 let (person, connection) = (*person, *connection);
+                if let (Some(connection), Op::Send { nonce, .. }) = (connection, op) {
+                    let sends = self.sends.entry((connection, nonce)).or_default();
+                    sends.push(self.calls.len());
+                }
                 let (fate, answered) = (Fate::Unknown, None);
                 self.calls.push(Asked { index, at, person, connection, op, fate, answered });
             }
@@ -218,7 +225,8 @@ impl<'a> Story<'a> {
             Event::ConversationAdd(shown) => self.shown(person, shown),
             Event::Resumed => _ = line.resumed.get_or_insert(place),
             Event::Ack { conversation, nonce, id } => {
-                for call in self.sends(connection, nonce, Some(*conversation)) {
+                for index in self.sends(connection, nonce, Some(*conversation)) {
+                    let call = &mut self.calls[index];
                     if !matches!(call.fate, Fate::Done(_)) {
                         (call.fate, call.answered) = (Fate::Done(Some(*id)), Some(place));
                     }
@@ -227,8 +235,9 @@ impl<'a> Story<'a> {
             Event::Nack { nonce: Some(nonce), code } => {
                 let unsure = matches!(code.as_str(), "unknown_outcome" | "timeout");
                 let fate = if unsure { Fate::Unknown } else { Fate::Refused(code) };
-                let open = |call: &&mut Asked<'a>| call.answered.is_none();
-                if let Some(call) = self.sends(connection, nonce, None).find(open) {
+                let open = |index: &usize| self.calls[*index].answered.is_none();
+                if let Some(index) = self.sends(connection, nonce, None).into_iter().find(open) {
+                    let call = &mut self.calls[index];
                     (call.fate, call.answered) = (fate, Some(place));
                 }
             }
@@ -242,18 +251,14 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// The SENDs of a nonce on a connection, the newest first.
-    fn sends<'s>(
-        &'s mut self,
-        connection: u64,
-        nonce: &'s str,
-        place: Option<u64>,
-    ) -> impl Iterator<Item = &'s mut Asked<'a>> {
-        self.calls.iter_mut().rev().filter(move |call| {
-            let same = |c: u64, n: &str| n == nonce && place.is_none_or(|place| place == c);
-            call.connection == Some(connection)
-                && matches!(call.op, Op::Send { conversation, nonce, .. } if same(*conversation, nonce))
-        })
+    /// The SENDs of a nonce on a connection, the newest first, by their places among the calls.
+    fn sends(&self, connection: u64, nonce: &str, place: Option<u64>) -> Vec<usize> {
+        let all = self.sends.get(&(connection, nonce)).into_iter().flatten().rev().copied();
+        let there = |index: &usize| match self.calls.get(*index).map(|call| call.op) {
+            Some(Op::Send { conversation, .. }) => place.is_none_or(|p| p == *conversation),
+            _ => false,
+        };
+        all.filter(there).collect()
     }
 
     /// The note at an index.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, interval, sleep_until};
 
 use crate::check::faults::schedule::Planned;
 use crate::check::faults::{Heal, World};
@@ -11,22 +11,36 @@ use crate::{Context as _, Outcome};
 
 /// A fault that comes so much later than planned does not come.
 const LATE: Duration = Duration::from_secs(5);
+/// From one look to the next, where nothing takes longer.
+const LOOK: Duration = Duration::from_secs(5);
 
-/// Brings faults about and undoes them, each at its time.
-pub(super) async fn inject(
+/// Brings faults about and undoes them, each at its time. Looks at the world now and then.
+pub(in crate::check) async fn inject(
     world: &mut World,
     recorder: &Recorder,
     planned: &[Planned],
     lasts: Duration,
+    mut look: impl FnMut(&mut World),
 ) -> Outcome {
     let began = Instant::now();
+    let mut looks = interval(LOOK);
     let mut open: Vec<(Instant, Fault, Heal)> = Vec::new();
     let mut next = planned.iter().peekable();
     loop {
         let healing = open.iter().map(|(at, ..)| *at).min();
         let coming = next.peek().map(|fault| began + fault.from);
-        let Some(at) = [healing, coming].into_iter().flatten().min() else { break };
-        sleep_until(at).await;
+        let at = [healing, coming].into_iter().flatten().min();
+        let over = at.is_none();
+        let at = at.unwrap_or(began + lasts);
+        loop {
+            tokio::select! {
+                () = sleep_until(at) => break,
+                _ = looks.tick() => look(world),
+            }
+        }
+        if over {
+            return Ok(());
+        }
         let now = Instant::now();
         while let Some(index) = open.iter().position(|(at, ..)| *at <= now) {
             let (_, fault, heal) = open.swap_remove(index);
@@ -45,6 +59,4 @@ pub(super) async fn inject(
             }
         }
     }
-    sleep_until(began + lasts).await;
-    Ok(())
 }

@@ -13,7 +13,9 @@ use crate::stores::Stores;
 use crate::{Context as _, Outcome};
 
 /// Starts everything.
-pub(super) async fn world(options: &Options) -> Outcome<(World, watch::Receiver<Orders>)> {
+pub(in crate::check) async fn world(
+    options: &Options,
+) -> Outcome<(World, watch::Receiver<Orders>)> {
     let network = Arc::new(Network::default());
     let roles = ["auth,profiles", "channels", "history", "persister"];
     let mut groups = Vec::new();

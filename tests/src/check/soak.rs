@@ -1,0 +1,125 @@
+//! A long run at a share of what the platform can take, with a fault at even intervals: whether it
+//! keeps its promises all the while, and whether what its processes hold grows.
+//!
+//! Invariant: the record is judged as that of every other run. What is held is looked at twice under
+//! the same traffic without a fault, before the first and after the last, and once at rest.
+
+mod report;
+mod saturation;
+mod vitals;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, interval, sleep_until};
+
+use self::report::Report;
+use self::vitals::{Held, Vitals};
+use super::drive::{Drive, Traffic};
+use super::faults::World;
+use super::faults::schedule::evenly;
+use super::judge::judge;
+use super::record::Recorder;
+use super::run::inject::inject;
+use super::run::platform::world;
+use super::run::{self, come_to_rest, faults, people};
+use crate::{Context as _, Outcome, ensure};
+
+/// Traffic without faults, before the first and after the last of them.
+const CALM: Duration = Duration::from_mins(1);
+/// From one look at processes to the next, where no fault is.
+const LOOK: Duration = Duration::from_secs(5);
+/// A socket may send as much as there is to send.
+const UNLIMITED: [(&str, &str, &str); 2] =
+    [("EDGE", "SEND_PER_S", "100000"), ("EDGE", "SEND_BURST", "100000")];
+
+/// How long, and how much.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// The platform and the people; the first seed alone counts.
+    #[command(flatten)]
+    pub run: run::Options,
+    /// Minutes of faults; traffic without them comes before and after.
+    #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub minutes: u64,
+    /// Seconds from the beginning of a fault to that of the next.
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(5..=600))]
+    pub every: u64,
+    /// Which share of the messages a second that the platform takes. With --rate that rate counts,
+    /// and nothing is measured before.
+    #[arg(long, default_value_t = 0.5)]
+    pub share: f64,
+}
+
+/// Runs it. Returns whether all was as promised, and nothing grew.
+pub async fn run(options: &Options) -> Outcome<bool> {
+    let mut run = options.run.clone();
+    let unlimited = UNLIMITED.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()));
+    run.set.splice(0..0, unlimited);
+    let rate = if let Some(rate) = run.rate {
+        rate
+    } else {
+        let most = Box::pin(saturation::measure(&run)).await.during("saturation")?;
+        println!("saturation: {most:.0} messages acknowledged a second");
+        most * options.share
+    };
+    ensure!(rate.is_normal() && rate.is_sign_positive(), "no traffic: {rate} acts a second");
+    println!("soak: {rate:.0} acts a second, a fault every {} s", options.every);
+    let report = Box::pin(soak(options, &run, rate)).await?;
+    println!("{report}");
+    Ok(report.is_good())
+}
+
+async fn soak(options: &Options, run: &run::Options, rate: f64) -> Outcome<Report> {
+    let seed = run.seeds.start;
+    let recorder = Recorder::begin(seed, &format!("{options:?}"));
+    let (mut world, orders) = world(run).await.during("starting the platform")?;
+    let town = people(run, &recorder, &world).await?;
+    let traffic = Traffic { seed, rate, only_messages: run.only_messages };
+    let mut drive = Drive::start(&town, traffic, &orders);
+    let mut vitals = Vitals::default();
+    let driven = Box::pin(async {
+        calm(&mut world, &mut vitals).await;
+        vitals.mark_start();
+        let mut held = vec![("start", Held::look(&mut world).await?)];
+        let lasts = Duration::from_mins(options.minutes);
+        let every = Duration::from_secs(options.every);
+        let planned = evenly(seed, lasts, every, &run.kinds());
+        inject(&mut world, &recorder, &planned, lasts, |world| vitals.look(world)).await?;
+        world.calm().await?;
+        calm(&mut world, &mut vitals).await;
+        vitals.mark_end();
+        held.push(("end", Held::look(&mut world).await?));
+        come_to_rest(&recorder, &mut world, &town, &mut drive).await?;
+        held.push(("at rest", Held::look(&mut world).await?));
+        Ok::<_, crate::Failure>(held)
+    })
+    .await;
+    let record = recorder.record()?;
+    let held = match driven {
+        Ok(held) => held,
+        Err(failure) => {
+            run::keep(run, seed, &record, &world)?;
+            return Err(failure);
+        }
+    };
+    let wrong = drive.wrong();
+    let judged = tokio::task::spawn_blocking(move || (judge(&record), record));
+    let (judgement, record) = judged.await?;
+    let report = Report { judgement, wrong, faults: faults(&record), vitals, held };
+    if !report.is_good() {
+        run::keep(run, seed, &record, &world)?;
+    }
+    Ok(report)
+}
+
+/// Traffic alone, for a while.
+async fn calm(world: &mut World, vitals: &mut Vitals) {
+    let until = Instant::now() + CALM;
+    let mut looks = interval(LOOK);
+    loop {
+        tokio::select! {
+            () = sleep_until(until) => return,
+            _ = looks.tick() => vitals.look(world),
+        }
+    }
+}
