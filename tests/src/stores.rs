@@ -57,8 +57,12 @@ fn server(name: &str, variable: &str) -> Outcome<String> {
         return Ok(given);
     }
     let missing = format!("no {name}: run `./deploy/services up`, or name one in {variable}");
-    let file = locate::repository()?.join(".natter/services/services.json");
-    let said = std::fs::read(file).during(&missing)?;
-    let said: Value = serde_json::from_slice(&said).during(&missing)?;
+    let said = services().during(&missing)?;
     Ok(said[name]["url"].as_str().during(&missing)?.to_owned())
+}
+
+/// What `./deploy/services up` has started: each server's address, port and process.
+pub fn services() -> Outcome<Value> {
+    let file = locate::repository()?.join(".natter/services/services.json");
+    Ok(serde_json::from_slice(&std::fs::read(file)?)?)
 }

@@ -53,7 +53,11 @@ impl ChannelBench {
             }
         };
         let (id, author, at) = (ConversationId(channel), UserId(1), Timestamp::now());
-        match self.0.commit(Commit { id, expected, author, change, at }).await? {
+        match self
+            .0
+            .commit(Commit { id, expected, author, change, at, call: String::new() })
+            .await?
+        {
             Committed::Done => Ok(()),
             other => Err(broken(&format!("{other:?}"))),
         }

@@ -2,16 +2,18 @@
 //!
 //! Invariant: a caller gets the reply or a [`Failure`] within the time-out. What may have been done
 //! is never repeated unless its row says that repeating is safe; a request that provably reached
-//! nobody is.
+//! nobody is. All attempts of a call carry one id: an earlier one may still be under way to a worker
+//! that is cut off or stopped, and be taken up after others have changed what it changes.
 
 use std::time::Duration;
 
 use async_nats::client::{Request, RequestErrorKind};
 use async_nats::{HeaderMap, Message};
+use rand::distr::{Alphanumeric, SampleString as _};
 use tokio::time::{Instant, sleep};
 
 use super::bus::{Bus, jitter};
-use super::{HEADER_FAILURE, HEADER_REQUEST_ID, HEADER_TOKEN, HEADER_USER};
+use super::{HEADER_CALL, HEADER_FAILURE, HEADER_REQUEST_ID, HEADER_TOKEN, HEADER_USER};
 use crate::error::{Code, Failure};
 use crate::ids::{StreamIndex, UserId};
 use crate::ops::{self, Operation, Repeat};
@@ -99,6 +101,12 @@ impl Bus {
             Failure::unavailable()
         })?;
         let payload = bytes_of(payload);
+        let mut headers = call.headers.clone();
+        if O::REPEAT == Repeat::Safe {
+            // Not the request's id: clients may give that, and to more than one request.
+            let id = Alphanumeric.sample_string(&mut rand::rng(), 22);
+            headers.insert(HEADER_CALL, id.as_str());
+        }
         let whole = call
             .timeout
             .unwrap_or_else(|| Duration::from_millis(self.settings().request_timeout_ms));
@@ -112,7 +120,7 @@ impl Bus {
             let left = whole.saturating_sub(started.elapsed());
             let attempt = if O::REPEAT == Repeat::Safe { left.min(ATTEMPT) } else { left };
             let message = Request::new()
-                .headers(call.headers.clone())
+                .headers(headers.clone())
                 .payload(payload.clone())
                 .timeout(Some(attempt));
             let subject = ops::subject::<O>(call.stream);

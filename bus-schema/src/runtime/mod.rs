@@ -17,6 +17,8 @@ pub mod tokens;
 
 /// Header with the request id that follows a request from its frame to the last worker.
 pub const HEADER_REQUEST_ID: &str = "Natter-Request-Id";
+/// Header with the id that all attempts of one call share.
+pub const HEADER_CALL: &str = "Natter-Call";
 /// Header with the caller's access token.
 pub const HEADER_TOKEN: &str = "Natter-Token";
 /// Header with the caller as asserted by whoever asks.

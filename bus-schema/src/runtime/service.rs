@@ -22,7 +22,7 @@ use tracing::Instrument as _;
 
 use super::bus::Bus;
 use super::shutdown::Shutdown;
-use super::{HEADER_FAILURE, HEADER_REQUEST_ID, HEADER_TOKEN, HEADER_USER};
+use super::{HEADER_CALL, HEADER_FAILURE, HEADER_REQUEST_ID, HEADER_TOKEN, HEADER_USER};
 use crate::error::Failure;
 use crate::ids::{SessionId, StreamIndex, UserId};
 use crate::ops::{self, CallerRule, Operation, Service};
@@ -61,7 +61,13 @@ pub struct Context {
     caller: Option<Caller>,
     /// Follows the request from its frame to here.
     pub request_id: String,
+    /// The same for all attempts of one call of an operation that may be repeated, and for no other
+    /// call; empty where there is none.
+    pub call_id: String,
 }
+
+/// Characters of a call's id that are kept.
+const CALL_ID_CHARS: usize = 64;
 
 impl Context {
     /// Who asks; a refusal for operations that nobody in particular asks for.
@@ -234,7 +240,14 @@ where
         let caller = caller::<O>(bus, header(HEADER_TOKEN), header(HEADER_USER)).await?;
         let body: O::Request = serde_json::from_slice(&request.message.payload)
             .map_err(|error| Failure::bad_request(format!("malformed request: {error}")))?;
-        let context = Context { caller, request_id: request_id.clone() };
+        let mut call_id = header(HEADER_CALL).unwrap_or_default();
+        if call_id.len() > CALL_ID_CHARS {
+            return Err(Failure::bad_request("the call's id is too long"));
+        }
+        if O::REPEAT == ops::Repeat::Unsafe {
+            call_id.clear();
+        }
+        let context = Context { caller, request_id: request_id.clone(), call_id };
         AssertUnwindSafe(handler(context, body)).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!("a handler panicked");
             Err(Failure::unavailable())

@@ -12,6 +12,7 @@ pub mod node;
 pub mod process;
 pub mod rolling;
 pub mod schedule;
+pub mod store;
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use tokio::process::Child;
 use tokio::sync::watch;
 
 use self::bus::Bus;
@@ -88,6 +90,10 @@ pub enum Kind {
     DiskFull,
     /// The workers' way to a store is dead. Only with the cluster stores.
     StoreAway,
+    /// SIGKILL of a store. Only with the cluster stores.
+    KillStore,
+    /// SIGSTOP of a store, then SIGCONT. Only with the cluster stores.
+    PauseStore,
     /// Every process is stopped and started, as an operator would.
     Rolling,
 }
@@ -143,7 +149,7 @@ impl Kind {
             | Self::SlowRoutes
             | Self::DiskFull => Family::Nats,
             Self::SlowClient | Self::PartitionClient | Self::ReconnectAll => Family::Client,
-            Self::StoreAway => Family::Store,
+            Self::StoreAway | Self::KillStore | Self::PauseStore => Family::Store,
             Self::Rolling => Family::All,
         }
     }
@@ -189,6 +195,8 @@ pub struct World {
     pub orders: watch::Sender<Orders>,
     /// How many clients.
     pub clients: usize,
+    /// Stores that are being started.
+    pub starting: Vec<Child>,
 }
 
 /// A fault that was injected.
@@ -213,6 +221,8 @@ pub enum Heal {
     Links(Vec<Arc<super::proxy::Link>>),
     /// A stream may grow as before.
     Stream(disk::Full),
+    /// A store has to be started.
+    Store(&'static str),
 }
 
 impl World {
@@ -238,6 +248,7 @@ impl World {
                 Some(Wound { target: "all clients".to_owned(), heal: Heal::Nothing })
             }
             Kind::Rolling => Some(rolling::inject(self).await?),
+            Kind::KillStore | Kind::PauseStore => store::inject(kind, pick).await?,
             _ => link::inject(self, kind, pick),
         };
         Ok(wound)
@@ -252,6 +263,7 @@ impl World {
             Heal::Node(index) => node::revive(self, index)?,
             Heal::Links(links) => links.iter().for_each(|link| link.set(Weather::default())),
             Heal::Stream(full) => disk::heal(self, full).await?,
+            Heal::Store(store) => self.starting.push(store::start(store)?),
         }
         Ok(())
     }
@@ -270,6 +282,7 @@ impl World {
                 self.stack.launch(&name)?;
             }
         }
+        store::served(&mut self.starting).await?;
         let ready = async {
             for node in self.stack.nodes() {
                 node.ready().await?;

@@ -29,7 +29,7 @@ use super::faults::{Kind, Orders, World};
 use super::judge::judge;
 use super::record::{Record, Recorder, What};
 use super::single::{self, Costs};
-use crate::{Context as _, Outcome};
+use crate::{Context as _, Outcome, ensure};
 
 /// Channels with everybody in them, to begin with.
 const CHANNELS: usize = 2;
@@ -107,6 +107,8 @@ pub async fn run(options: &Options) -> Outcome<bool> {
     if options.single_faults {
         return Box::pin(single_faults(options)).await;
     }
+    let alone = options.stores == Backend::Embedded || options.lanes <= 1;
+    ensure!(alone, "the stores are one for all platforms: --lanes 1, please");
     let began = Instant::now();
     let mut sum = Sum::default();
     let mut runs = stream::iter(options.seeds.clone())
@@ -284,7 +286,7 @@ impl Options {
         let all = Kind::value_variants().iter().copied();
         let wanted = |kind: &Kind| match kind {
             Kind::Rolling => false,
-            Kind::StoreAway => self.stores == Backend::Cluster,
+            Kind::StoreAway | Kind::KillStore | Kind::PauseStore => self.stores == Backend::Cluster,
             _ => true,
         };
         all.filter(wanted).collect()

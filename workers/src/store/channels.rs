@@ -150,6 +150,9 @@ pub(crate) struct DmNotice {
     pub(crate) user: UserId,
 }
 
+/// How many of a channel's last changes are known by the calls that asked for them.
+pub(crate) const CALLS_KEPT: u64 = 64;
+
 /// What the channels role needs of a store. Every write is durable when it is answered.
 #[async_trait]
 pub(crate) trait ChannelStore: Send + Sync + 'static {
@@ -171,6 +174,11 @@ pub(crate) trait ChannelStore: Send + Sync + 'static {
         user: UserId,
         most: usize,
     ) -> Result<Option<(Look, Option<Vec<UserId>>)>, StoreError>;
+
+    /// The revision that a call has made, if it is one of the channel's last [`CALLS_KEPT`]. A call
+    /// that is repeated may still be under way to a worker that cannot be reached, and come there
+    /// when it has long been done elsewhere and undone again.
+    async fn made_by(&self, id: ConversationId, call: String) -> Result<Option<u64>, StoreError>;
 
     /// Commits a change if the channel's revision is the expected one.
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError>;

@@ -80,7 +80,12 @@ pub(crate) struct ProfileChange {
     pub(crate) username: Option<Username>,
     pub(crate) display_name: Option<DisplayName>,
     pub(crate) avatar_url: Option<Option<AvatarUrl>>,
+    /// The call that asks for it, to be remembered; none if empty.
+    pub(crate) call: String,
 }
+
+/// How many calls that changed a profile are known, the newest.
+pub(crate) const CALLS_KEPT: u32 = 16;
 
 /// How changing a profile ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +128,8 @@ pub(crate) trait UserStore: Send + Sync {
     /// The profiles of those of `ids` that exist, in any order, each once.
     async fn profiles(&self, ids: Vec<UserId>) -> Result<Vec<VersionedUser>, StoreError>;
 
-    /// Changes a profile.
+    /// Changes a profile; not again for a call that is one of the last [`CALLS_KEPT`] of the account:
+    /// it is answered with the profile as it is.
     async fn update_profile(&self, id: UserId, to: ProfileChange) -> Result<Updated, StoreError>;
 
     /// Sets the password, with `only_if` only while the present hash is that one, so that of two

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::{Backend, Options, SMALL_BUFFER};
 use crate::check::faults::bus::Bus;
-use crate::check::faults::{Kind, Orders, World};
+use crate::check::faults::{Kind, Orders, World, store};
 use crate::check::proxy::Network;
 use crate::stack::{Plan, Stack, Wiring as _};
 use crate::stores::Stores;
@@ -40,13 +40,20 @@ pub(in crate::check) async fn world(
     for (section, key, value) in &options.set {
         plan = plan.setting(section, key, value);
     }
+    let kinds = options.kinds();
+    if kinds.contains(&Kind::KillStore) || kinds.contains(&Kind::PauseStore) {
+        store::must_be_ours()?;
+    }
     if options.stores == Backend::Cluster {
         plan = plan.cluster(&through(&network, Stores::find()?)?);
     }
     let stack = Stack::start(plan).await?;
     let bus = Bus::find(&stack).await?;
     let (orders, seen) = watch::channel(Orders::default());
-    Ok((World { stack, network, bus, orders, clients: options.clients }, seen))
+    Ok((
+        World { stack, network, bus, orders, clients: options.clients, starting: Vec::new() },
+        seen,
+    ))
 }
 
 /// The stores, where nothing but a port has to be replaced to lead there.

@@ -23,7 +23,8 @@ pub(super) async fn handle(
     rules::owned(&look, caller)?;
     let user = role.user(&context, username, deadline).await?.id;
     let decide = |look: &_| rules::add(look, caller, user);
-    let request = change::Request { id, caller, user: Some(user), deadline, decide: &decide };
+    let call = &context.call_id;
+    let request = change::Request { id, caller, user: Some(user), call, deadline, decide: &decide };
     change::make::<AddMember>(&role, request).await?;
     role.show(id, caller).await
 }

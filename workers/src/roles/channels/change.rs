@@ -2,7 +2,7 @@
 //!
 //! Invariant: a change is decided on the very revision it is committed upon. Concurrent changes of
 //! one channel are serialized, not refused: within a process by turns, between processes by trying
-//! again.
+//! again. A call is done once, however many of its attempts arrive, and however late.
 
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub(super) struct Request<'a> {
     pub(super) caller: UserId,
     /// Whom it is about, if not the caller.
     pub(super) user: Option<UserId>,
+    /// The call that it is an attempt of.
+    pub(super) call: &'a str,
     /// Until when it must be answered.
     pub(super) deadline: Instant,
     /// The role's rule for it.
@@ -52,7 +54,7 @@ pub(super) async fn make<O: Operation>(
 
 /// The revision that the log must have before the answer.
 async fn commit(role: &Channels, request: Request<'_>) -> Result<u64, Failure> {
-    let Request { id, caller, user, deadline, decide } = request;
+    let Request { id, caller, user, call, deadline, decide } = request;
     let mut users = vec![caller];
     users.extend(user.filter(|user| *user != caller));
     for _ in 0..role.settings.change_attempts.max(1) {
@@ -61,13 +63,20 @@ async fn commit(role: &Channels, request: Request<'_>) -> Result<u64, Failure> {
             Decision::Already(revision) => return Ok(revision),
             Decision::Commit(change) => change,
         };
+        // After the look: what an attempt has made since then makes the commit below stale.
+        let made = if call.is_empty() { None } else { role.store.made_by(id, call.into()).await? };
+        if let Some(revision) = made {
+            tracing::info!(channel.id = %id, revision, "a call that was done came again");
+            return Ok(revision);
+        }
         if look.channel.waiting >= role.settings.max_waiting_changes {
             tracing::warn!(channel.id = %id, "too many changes wait for the log");
             role.publisher.start(id);
             return Err(Failure::unavailable());
         }
         let expected = look.channel.revision;
-        let commit = Commit { id, expected, author: caller, change, at: Timestamp::now() };
+        let at = Timestamp::now();
+        let commit = Commit { id, expected, author: caller, change, at, call: call.into() };
         let revision = commit.revision();
         match role.store.commit(commit).await? {
             Committed::Done => return Ok(revision),

@@ -19,7 +19,9 @@ pub(super) async fn handle(
     let caller = context.caller()?.user;
     let deadline = role.deadline();
     let decide = |look: &_| rules::delete(look, caller, &context.request_id);
-    let request = change::Request { id: request.id, caller, user: None, deadline, decide: &decide };
+    let call = &context.call_id;
+    let request =
+        change::Request { id: request.id, caller, user: None, call, deadline, decide: &decide };
     change::make::<DeleteChannel>(&role, request).await?;
     Ok(Empty {})
 }

@@ -25,7 +25,9 @@ pub(super) async fn handle(
     let caller = context.caller()?.user;
     let deadline = role.deadline();
     let channels = role.store.channels_of(caller).await?;
-    let leaving = channels.into_iter().map(|channel| leave(&role, channel.id, caller, deadline));
+    let call = &context.call_id;
+    let leaving =
+        channels.into_iter().map(|channel| leave(&role, channel.id, caller, call, deadline));
     stream::iter(leaving).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     Ok(Empty {})
 }
@@ -34,10 +36,11 @@ async fn leave(
     role: &Channels,
     id: ConversationId,
     caller: UserId,
+    call: &str,
     deadline: Instant,
 ) -> Result<(), Failure> {
     let decide = |look: &_| rules::remove(look, caller, caller);
-    let request = change::Request { id, caller, user: None, deadline, decide: &decide };
+    let request = change::Request { id, caller, user: None, call, deadline, decide: &decide };
     match change::make::<LeaveChannels>(role, request).await {
         // Removed or deleted meanwhile by others.
         Err(failure) if matches!(failure.code, Code::NotFound | Code::NotAMember) => Ok(()),

@@ -20,7 +20,8 @@ pub(super) async fn handle(
     let RemoveMemberRequest { id, user_id } = request;
     let user = user_id.unwrap_or(caller);
     let decide = |look: &_| rules::remove(look, caller, user);
-    let request = change::Request { id, caller, user: Some(user), deadline, decide: &decide };
+    let call = &context.call_id;
+    let request = change::Request { id, caller, user: Some(user), call, deadline, decide: &decide };
     change::make::<RemoveMember>(&role, request).await?;
     Ok(Empty {})
 }

@@ -19,7 +19,8 @@ pub(super) async fn handle(
     let deadline = role.deadline();
     let RenameChannelRequest { id, name } = request;
     let decide = |look: &_| rules::rename(look, caller, name.clone());
-    let request = change::Request { id, caller, user: None, deadline, decide: &decide };
+    let call = &context.call_id;
+    let request = change::Request { id, caller, user: None, call, deadline, decide: &decide };
     change::make::<RenameChannel>(&role, request).await?;
     role.show(id, caller).await
 }

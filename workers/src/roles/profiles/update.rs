@@ -28,6 +28,7 @@ pub(super) async fn update(
         username: request.username,
         display_name: request.display_name,
         avatar_url: request.avatar_url,
+        call: context.call_id,
     };
     let read_at = Instant::now();
     match profiles.users.update_profile(user, change).await? {

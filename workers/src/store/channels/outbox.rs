@@ -49,6 +49,8 @@ pub(crate) struct Commit {
     pub(crate) change: Change,
     /// Now.
     pub(crate) at: Timestamp,
+    /// The call that asks for it, to be remembered; none if empty.
+    pub(crate) call: String,
 }
 
 impl Commit {

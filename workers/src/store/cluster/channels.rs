@@ -69,6 +69,10 @@ impl ChannelStore for Channels {
         Ok(Some((found.look(&[user])?, members)))
     }
 
+    async fn made_by(&self, id: ConversationId, call: String) -> Result<Option<u64>, StoreError> {
+        self.0.run(|database| async move { commit::made_by(&database, id, call).await }).await
+    }
+
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         self.0.run(|database| async move { commit::apply(&database, &commit).await }).await
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::mongodb::schema::{self, ID_INDEX};
 use super::mongodb::{Mongo, corrupt, date, duplicate_key, from_bson, time, to_bson};
 use crate::store::StoreError;
-use crate::store::users::{Account, Created, ProfileChange, Updated, UserStore};
+use crate::store::users::{Account, CALLS_KEPT, Created, ProfileChange, Updated, UserStore};
 
 /// Ids in one query's list of values.
 const IDS_PER_QUERY: usize = 500;
@@ -181,10 +181,17 @@ impl UserStore for Users {
         self.0
             .run(|database| async move {
                 let all = users(&database);
-                let update = all.find_one_and_update(this(id), [profile_update(to)].to_vec());
+                let mut filter = this(id);
+                if !to.call.is_empty() {
+                    filter.insert("calls", doc! { "$ne": &to.call });
+                }
+                let update = all.find_one_and_update(filter, [profile_update(to)].to_vec());
                 match update.return_document(ReturnDocument::After).await {
                     Ok(Some(now)) => Ok(Updated::Done(Account::try_from(now)?.profile)),
-                    Ok(None) => Ok(Updated::NotFound),
+                    // Nobody, or a call that was done before.
+                    Ok(None) => Ok(find(&database, this(id))
+                        .await?
+                        .map_or(Updated::NotFound, |account| Updated::Done(account.profile))),
                     Err(e) if duplicate_key(&e).is_some() => Ok(Updated::UsernameTaken),
                     Err(e) => Err(e.into()),
                 }
@@ -263,7 +270,7 @@ async fn create(database: &Database, account: Account) -> Result<Created, StoreE
 /// Sets what changes, and raises the version if anything does, in one step of the server's: all
 /// expressions of a stage see the document as it was before.
 fn profile_update(to: ProfileChange) -> Document {
-    let ProfileChange { username, display_name, avatar_url } = to;
+    let ProfileChange { username, display_name, avatar_url, call } = to;
     let text = |url: Option<AvatarUrl>| url.map_or(Bson::Null, |url| url.as_str().into());
     let fields = [
         ("username", username.map(|name| name.as_str().into())),
@@ -279,6 +286,11 @@ fn profile_update(to: ProfileChange) -> Document {
     }
     let next = doc! { "$add": ["$version", 1_i64] };
     set.insert("version", doc! { "$cond": [{ "$or": differs }, next, "$version"] });
+    if !call.is_empty() {
+        let calls = doc! { "$ifNull": ["$calls", []] };
+        let calls = doc! { "$concatArrays": [calls, [{ "$literal": call }]] };
+        set.insert("calls", doc! { "$slice": [calls, i64::from(CALLS_KEPT).saturating_neg()] });
+    }
     doc! { "$set": set }
 }
 

@@ -3,6 +3,7 @@
 //! [`run`] expects an empty store; [`races`] two handles on one empty store, as two workers have;
 //! [`large`] a store with one channel.
 
+mod calls;
 mod large;
 mod races;
 
@@ -48,7 +49,10 @@ fn add(user: UserId) -> Change {
 
 async fn commit(store: &dyn ChannelStore, id: u64, expected: u64, change: Change) -> Committed {
     let id = ConversationId(id);
-    store.commit(Commit { id, expected, author: ANN, change, at: at(2_000) }).await.unwrap()
+    store
+        .commit(Commit { id, expected, author: ANN, change, at: at(2_000), call: String::new() })
+        .await
+        .unwrap()
 }
 
 async fn look(store: &dyn ChannelStore, id: u64, users: &[UserId]) -> Look {
@@ -77,6 +81,7 @@ pub(crate) async fn run(store: &dyn ChannelStore) {
     the_outbox_leaves_from_its_head(store).await;
     adding_again_waits_for_the_later_entry(store).await;
     members_come_and_go_once(store).await;
+    calls::are_known_by_what_they_made(store).await;
     nonces_name_channels(store).await;
     ids_have_64_bits(store).await;
     ids_are_arbitrated(store).await;
@@ -200,7 +205,14 @@ async fn adding_again_waits_for_the_later_entry(store: &dyn ChannelStore) {
 async fn members_come_and_go_once(store: &dyn ChannelStore) {
     store.create(new_channel(350, ANN)).await.unwrap();
     let change = Change::AddMember { user: ANN, most_channels: MOST };
-    let again = Commit { id: ConversationId(350), expected: 1, author: ANN, change, at: at(2_000) };
+    let again = Commit {
+        id: ConversationId(350),
+        expected: 1,
+        author: ANN,
+        change,
+        at: at(2_000),
+        call: String::new(),
+    };
     assert_eq!(store.commit(again).await.unwrap_err().kind, StoreErrorKind::Conflict);
     let now = look(store, 350, &[ANN]).await;
     assert_eq!((now.channel.revision, now.channel.members, now.channel.waiting), (1, 1, 1));

@@ -277,7 +277,8 @@ async fn channels(stores: &Stores, deed: &Deed, n: usize) {
                 _ => return,
             };
             let (expected, author) = (look.channel.revision, look.channel.owner);
-            let commit = Commit { id: channel, expected, author, change, at: at(n) };
+            let commit =
+                Commit { id: channel, expected, author, change, at: at(n), call: String::new() };
             store.commit(commit).await.unwrap();
         }
         Deed::Publish(which) => {

@@ -6,7 +6,7 @@ use bus_schema::text::{AvatarUrl, DisplayName, Username};
 use bus_schema::timestamp::Timestamp;
 use futures::future::join_all;
 
-use crate::store::users::{Account, Created, ProfileChange, Updated, UserStore};
+use crate::store::users::{Account, CALLS_KEPT, Created, ProfileChange, Updated, UserStore};
 
 fn name(text: &str) -> Username {
     Username::parse(text).unwrap()
@@ -31,6 +31,7 @@ pub(crate) async fn suite(store: &dyn UserStore) {
     creating(store).await;
     reading(store).await;
     changing(store).await;
+    repeating(store).await;
     racing(store).await;
     administering(store).await;
     bots(store).await;
@@ -65,7 +66,7 @@ async fn changing(store: &dyn UserStore) {
     let change = ProfileChange {
         display_name: Some(DisplayName::parse("Ann Élise").unwrap()),
         avatar_url: Some(Some(AvatarUrl::parse("https://example.org/a.png").unwrap())),
-        username: None,
+        ..ProfileChange::default()
     };
     let Updated::Done(first) = store.update_profile(id, change.clone()).await.unwrap() else {
         panic!("not updated")
@@ -96,6 +97,34 @@ async fn changing(store: &dyn UserStore) {
     assert!(matches!(renamed, Updated::Done(p) if p.version == 8));
     assert_eq!(store.by_username(&name("ann")).await.unwrap(), None);
     assert_eq!(store.create(account(3, "ann")).await.unwrap(), Created::Done, "the name is free");
+}
+
+/// A call is done once, however often it comes, until many others have come.
+async fn repeating(store: &dyn UserStore) {
+    let id = UserId(u64::MAX);
+    let change = |text: &str, call: &str| {
+        let display_name = Some(DisplayName::parse(text).unwrap());
+        ProfileChange { display_name, call: call.to_owned(), ..ProfileChange::default() }
+    };
+    let shown = async |change: ProfileChange| match store.update_profile(id, change).await {
+        Ok(Updated::Done(profile)) => (profile.version, profile.user.display_name.to_string()),
+        other => panic!("{other:?}"),
+    };
+    let first = shown(change("first", "call-1")).await;
+    assert_eq!(first.1, "first");
+    let second = shown(change("second", "call-2")).await;
+    assert_eq!(second, (first.0 + 1, "second".to_owned()));
+    assert_eq!(shown(change("first", "call-1")).await, second, "it came again, late");
+    assert_eq!(store.by_id(id).await.unwrap().unwrap().profile.version, second.0);
+    // One that was refused is not done.
+    let taken = ProfileChange { call: "call-3".to_owned(), ..rename("ann2") };
+    assert_eq!(store.update_profile(id, taken.clone()).await.unwrap(), Updated::UsernameTaken);
+    assert_eq!(store.update_profile(id, taken).await.unwrap(), Updated::UsernameTaken);
+    for n in 0..u64::from(CALLS_KEPT) {
+        let last = shown(change(&format!("name {n}"), &format!("later-{n}"))).await;
+        assert_eq!(last.0, second.0 + n + 1);
+    }
+    assert_eq!(shown(change("first", "call-1")).await.1, "first", "forgotten by now");
 }
 
 async fn racing(store: &dyn UserStore) {

@@ -20,14 +20,15 @@ use super::db::{Db, Durability};
 use super::{from_sql, to_sql};
 use crate::store::StoreError;
 use crate::store::channels::{
-    Ack, AckEffect, Change, ChannelStore, Commit, Committed, Created, DmNotice, Look, NewChannel,
-    Opening, Outbox, OutboxItem, OwnChannel, OwnDm,
+    Ack, AckEffect, CALLS_KEPT, Change, ChannelStore, Commit, Committed, Created, DmNotice, Look,
+    NewChannel, Opening, Outbox, OutboxItem, OwnChannel, OwnDm,
 };
 
 /// Its file in the directory.
 pub(super) const FILE: &str = "channels.db";
 /// The schema, by version.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("channels/schema_1.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("channels/schema_1.sql"), include_str!("channels/schema_2.sql")];
 
 /// Channels and DMs in one SQLite file.
 #[derive(Debug, Clone)]
@@ -70,6 +71,10 @@ impl ChannelStore for EmbeddedChannels {
                 Ok(Some((look, members)))
             })
             .await
+    }
+
+    async fn made_by(&self, id: ConversationId, call: String) -> Result<Option<u64>, StoreError> {
+        self.db.read(move |c| rows::made_by(c, id, &call)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
@@ -229,6 +234,10 @@ fn apply(tx: &Transaction<'_>, commit: &Commit) -> Result<Committed, StoreError>
         }
     }
     rows::insert_item(tx, commit.id, &commit.item())?;
+    if !commit.call.is_empty() {
+        rows::remember_call(tx, commit.id, &commit.call, revision)?;
+        rows::forget_calls(tx, commit.id, revision.saturating_sub(CALLS_KEPT))?;
+    }
     Ok(Committed::Done)
 }
 

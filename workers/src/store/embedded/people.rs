@@ -66,6 +66,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE INDEX webhooks_of_channel ON webhooks (channel);
     CREATE INDEX webhooks_of_bot ON webhooks (bot);
 ",
+    "
+    -- Calls that changed a profile, the newest with the highest number.
+    CREATE TABLE profile_calls (
+        user INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        call TEXT NOT NULL,
+        PRIMARY KEY (user, number)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Opens or creates it in `directory`.

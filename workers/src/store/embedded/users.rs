@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row, named_params, params};
 
 use super::db::Db;
 use super::{corrupt, from_sql, to_sql};
-use crate::store::users::{Account, Created, ProfileChange, Updated, UserStore};
+use crate::store::users::{Account, CALLS_KEPT, Created, ProfileChange, Updated, UserStore};
 use crate::store::{StoreError, StoreErrorKind};
 
 pub(super) const COLUMNS: &str = "id, username, display_name, avatar_url, bot, version, password_hash, \
@@ -142,6 +142,9 @@ impl UserStore for Users {
                     return Ok(Updated::NotFound);
                 };
                 let old = account.profile;
+                if is_done(tx, id, &to.call)? {
+                    return Ok(Updated::Done(old));
+                }
                 let user = User {
                     username: to.username.unwrap_or_else(|| old.user.username.clone()),
                     display_name: to.display_name.unwrap_or_else(|| old.user.display_name.clone()),
@@ -149,11 +152,15 @@ impl UserStore for Users {
                     ..old.user
                 };
                 if user == old.user {
+                    remember(tx, id, &to.call)?;
                     return Ok(Updated::Done(old));
                 }
                 let new = VersionedUser { version: old.version + 1, user };
                 match write_profile(tx, &new) {
-                    Ok(()) => Ok(Updated::Done(new)),
+                    Ok(()) => {
+                        remember(tx, id, &to.call)?;
+                        Ok(Updated::Done(new))
+                    }
                     Err(e) if e.kind == StoreErrorKind::Conflict => Ok(Updated::UsernameTaken),
                     Err(e) => Err(e),
                 }
@@ -201,6 +208,29 @@ impl UserStore for Users {
             })
             .await
     }
+}
+
+/// Whether a call is known to be done.
+fn is_done(tx: &Connection, user: UserId, call: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT count(*) FROM profile_calls WHERE user = ?1 AND call = ?2";
+    let parameters = params![to_sql(user.0), call];
+    let known: i64 = tx.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?;
+    Ok(known > 0)
+}
+
+/// A call is done; the oldest is forgotten.
+fn remember(tx: &Connection, user: UserId, call: &str) -> Result<(), StoreError> {
+    if call.is_empty() {
+        return Ok(());
+    }
+    let user = to_sql(user.0);
+    let sql = "INSERT INTO profile_calls (user, number, call) SELECT ?1, \
+               coalesce(max(number), 0) + 1, ?2 FROM profile_calls WHERE user = ?1";
+    tx.prepare_cached(sql)?.execute(params![user, call])?;
+    let sql = "DELETE FROM profile_calls WHERE user = ?1 AND number <= \
+               (SELECT max(number) FROM profile_calls WHERE user = ?1) - ?2";
+    tx.prepare_cached(sql)?.execute(params![user, CALLS_KEPT])?;
+    Ok(())
 }
 
 fn insert(tx: &Connection, account: &Account) -> Result<Created, StoreError> {

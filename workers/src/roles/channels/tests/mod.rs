@@ -26,6 +26,7 @@ macro_rules! on_every_store {
     };
 }
 
+mod late;
 mod operations;
 mod outbox;
 mod recovery;

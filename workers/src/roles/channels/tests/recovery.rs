@@ -30,7 +30,7 @@ async fn left_behind(store: &dyn ChannelStore, id: ConversationId, at: Timestamp
     };
     assert_eq!(store.create(new).await.unwrap(), Created::New);
     let change = Change::AddMember { user: UserId(BOB), most_channels: MOST };
-    let commit = Commit { id, expected: 1, author: UserId(ANN), change, at };
+    let commit = Commit { id, expected: 1, author: UserId(ANN), change, at, call: String::new() };
     assert_eq!(store.commit(commit).await.unwrap(), Committed::Done);
 }
 
@@ -110,7 +110,7 @@ async fn a_full_outbox_refuses_until_it_is_published(world: World) {
     for expected in 1..4 {
         let change = Change::Rename { name: channel_name(&format!("tea {expected}")) };
         let at = Timestamp::now();
-        let commit = Commit { id, expected, author: UserId(ANN), change, at };
+        let commit = Commit { id, expected, author: UserId(ANN), change, at, call: String::new() };
         assert_eq!(store.commit(commit).await.unwrap(), Committed::Done);
     }
     let _worker =

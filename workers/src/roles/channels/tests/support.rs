@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::stream;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,13 +17,14 @@ use bus_schema::ids::{ConversationId, EntryId, SessionId, StreamIndex, UserId};
 use bus_schema::ops::auth::{Claims, ISSUER, PublicKey, PublicKeys};
 use bus_schema::ops::channels::*;
 use bus_schema::ops::profiles::{ByUsername, ByUsernameRequest};
-use bus_schema::ops::{Empty, Operation, Service};
+use bus_schema::ops::{self, Empty, Operation, Service};
 use bus_schema::permissions::BusUser;
 use bus_schema::runtime::bus::Bus;
 use bus_schema::runtime::call::Call;
 use bus_schema::runtime::log::{Reader, Stored};
 use bus_schema::runtime::service::{Host, ServiceSettings};
 use bus_schema::runtime::shutdown::Shutdown;
+use bus_schema::runtime::{HEADER_CALL, HEADER_FAILURE, HEADER_TOKEN};
 use bus_schema::streams::{Layout, LogStream, METADATA_STREAMS};
 use bus_schema::subjects::LogSubject;
 use bus_schema::text::{ChannelName, DisplayName, Nonce, Username};
@@ -143,6 +145,23 @@ impl World {
         request: &O::Request,
     ) -> Result<O::Reply, Failure> {
         self.edge.call::<O>(&call.timeout(PATIENCE), request).await
+    }
+
+    /// One attempt of a call, as any of them arrives. Whether it was answered without a refusal.
+    pub(super) async fn attempt<O: Operation>(
+        &self,
+        user: u64,
+        call: &str,
+        request: &O::Request,
+    ) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(HEADER_TOKEN, token_text(user).as_str());
+        headers.insert(HEADER_CALL, call);
+        let body = serde_json::to_vec(request).unwrap();
+        let client = self.edge.client();
+        let asked = client.request_with_headers(ops::subject::<O>(None), headers, body.into());
+        let answer = tokio::time::timeout(PATIENCE, asked).await.expect("an answer").unwrap();
+        answer.headers.is_none_or(|headers| headers.get(HEADER_FAILURE).is_none())
     }
 
     pub(super) async fn create(&self, user: u64, name: &str) -> Channel {
@@ -297,13 +316,17 @@ fn profile(name: &Username) -> Result<User, Failure> {
 
 /// A call with an access token of this user.
 pub(super) fn token(user: u64) -> Call {
+    Call::token(&token_text(user))
+}
+
+fn token_text(user: u64) -> String {
     let iat = Timestamp::now().as_millis() / 1_000;
     let (sub, sid, exp) = (UserId(user), SessionId(user), iat + 600);
     let claims = Claims { sub, sid, iat, exp, iss: ISSUER.to_owned() };
     let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
     header.kid = Some("test".to_owned());
     let key = jsonwebtoken::EncodingKey::from_ed_der(&SIGNING_KEY);
-    Call::token(&jsonwebtoken::encode(&header, &claims, &key).unwrap())
+    jsonwebtoken::encode(&header, &claims, &key).unwrap()
 }
 
 fn public_key() -> String {

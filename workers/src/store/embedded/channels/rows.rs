@@ -92,6 +92,38 @@ pub(super) fn insert_item(
     Ok(())
 }
 
+pub(super) fn made_by(
+    c: &Connection,
+    channel: ConversationId,
+    call: &str,
+) -> Result<Option<u64>, StoreError> {
+    let sql = "SELECT revision FROM channel_calls WHERE channel = ?1 AND call = ?2";
+    let parameters = params![to_sql(channel.0), call];
+    Ok(c.prepare_cached(sql)?.query_row(parameters, |row| number(row, 0)).optional()?)
+}
+
+pub(super) fn remember_call(
+    tx: &Transaction<'_>,
+    channel: ConversationId,
+    call: &str,
+    revision: u64,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO channel_calls (channel, revision, call) VALUES (?1, ?2, ?3)";
+    tx.prepare_cached(sql)?.execute(params![to_sql(channel.0), to_sql(revision), call])?;
+    Ok(())
+}
+
+/// Forgets the calls of revisions up to this one.
+pub(super) fn forget_calls(
+    tx: &Transaction<'_>,
+    channel: ConversationId,
+    through: u64,
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM channel_calls WHERE channel = ?1 AND revision <= ?2";
+    tx.prepare_cached(sql)?.execute([to_sql(channel.0), to_sql(through)])?;
+    Ok(())
+}
+
 pub(super) fn read_item(row: &Row<'_>) -> rusqlite::Result<OutboxItem> {
     let kind: String = row.get(1)?;
     Ok(OutboxItem {

@@ -126,7 +126,14 @@ impl Steps {
                 let current = outbox.map_or(0, |outbox| outbox.revision);
                 let off = u64::from(self.rng.random_ratio(1, 10));
                 let (author, change) = (self.user(), self.change());
-                Operation::Commit(Commit { id, expected: current + off, author, change, at })
+                Operation::Commit(Commit {
+                    id,
+                    expected: current + off,
+                    author,
+                    change,
+                    at,
+                    call: String::new(),
+                })
             }
             50..82 => {
                 let head = outbox.and_then(|outbox| outbox.head);

@@ -1,0 +1,71 @@
+//! Stores: killed and paused, as `./deploy/services` has them.
+//!
+//! Invariant: only what `./deploy/services up` started is ended, and only by it; what it starts again
+//! keeps its port and its data. Nobody waits for a start but [`World::calm`]: Cassandra takes half a
+//! minute, and other faults go on meanwhile.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::{Heal, Kind, World, Wound};
+use crate::process::signal;
+use crate::stores::services;
+use crate::{Context as _, Outcome, ensure, locate};
+
+/// What can be hit.
+const STORES: [&str; 3] = ["cassandra", "mongo", "redis"];
+/// A store that was started serves by then, also on a busy machine.
+const SERVES_WITHIN: Duration = Duration::from_mins(3);
+
+pub(super) async fn inject(kind: Kind, pick: u64) -> Outcome<Option<Wound>> {
+    let running = services()?;
+    let Some(store) = World::choose(pick, &STORES) else { return Ok(None) };
+    // One that was killed may still be starting.
+    let Some(pid) = running[store]["pid"].as_u64() else { return Ok(None) };
+    let target = store.to_owned();
+    if kind == Kind::PauseStore {
+        let pid = u32::try_from(pid)?;
+        signal(pid, "STOP")?;
+        return Ok(Some(Wound { target, heal: Heal::Continue(vec![pid]) }));
+    }
+    let done = command("kill", store)?.output().await.during("killing a store")?;
+    let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+    ensure!(done.status.success(), "killing {store}: {said}");
+    Ok(Some(Wound { target, heal: Heal::Store(store) }))
+}
+
+/// Starts it again.
+pub(super) fn start(store: &str) -> Outcome<Child> {
+    command("start", store)?.spawn().during(format_args!("starting {store}"))
+}
+
+/// Waits until all that were started serve.
+pub(super) async fn served(starting: &mut Vec<Child>) -> Outcome {
+    for child in starting.drain(..) {
+        let ended = timeout(SERVES_WITHIN, child.wait_with_output()).await;
+        let done = ended.during("a store serves again")??;
+        let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+        ensure!(done.status.success(), "a store does not start: {said}");
+    }
+    Ok(())
+}
+
+/// Whether all of them are there to be hit, before anything is begun.
+pub fn must_be_ours() -> Outcome {
+    let running = services()?;
+    for store in STORES {
+        let there = running[store]["pid"].as_u64().is_some_and(|pid| pid > 0);
+        ensure!(there, "{store} cannot be killed: it is none of ./deploy/services up");
+    }
+    Ok(())
+}
+
+fn command(what: &str, store: &str) -> Outcome<Command> {
+    let mut command = Command::new(locate::repository()?.join("deploy/services"));
+    command.args([what, store]).stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(Stdio::piped()).kill_on_drop(true);
+    Ok(command)
+}
