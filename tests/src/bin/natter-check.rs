@@ -40,3 +40,15 @@ async fn main() -> ExitCode {
     };
     ended("natter-check", outcome)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -34,6 +34,7 @@ const UNLIMITED: [(&str, &str, &str); 2] =
 
 /// How long, and how much.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// The platform and the people; the first seed alone counts.
     #[command(flatten)]
