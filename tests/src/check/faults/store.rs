@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{Heal, Kind, World, Wound};
 use crate::process::signal;
-use crate::stores::services;
+use crate::stores::{Stores, services};
 use crate::{Context as _, Outcome, ensure, locate};
 
 /// What can be hit.
@@ -53,12 +53,12 @@ pub(super) async fn served(starting: &mut Vec<Child>) -> Outcome {
     Ok(())
 }
 
-/// Whether all of them are there to be hit, before anything is begun.
-pub fn must_be_ours() -> Outcome {
+/// Whether the servers that a platform is to use are those that can be hit, before anything is begun.
+pub fn must_be_ours(stores: &Stores) -> Outcome {
     let running = services()?;
-    for store in STORES {
-        let there = running[store]["pid"].as_u64().is_some_and(|pid| pid > 0);
-        ensure!(there, "{store} cannot be killed: it is none of ./deploy/services up");
+    for (store, url) in STORES.iter().zip([&stores.cassandra, &stores.mongodb, &stores.redis]) {
+        let ours = running[store]["url"].as_str() == Some(url);
+        ensure!(ours, "{store} cannot be killed: {url} is none of ./deploy/services up");
     }
     Ok(())
 }

@@ -52,8 +52,12 @@ struct Auth {
 }
 
 impl Auth {
-    async fn new(bus: Bus, stores: Stores, settings: &AuthSettings) -> Result<Self, RoleError> {
-        let tokens = tokens::Tokens::load(&*stores.keys).await?;
+    async fn new(
+        bus: Bus,
+        stores: Stores,
+        tokens: tokens::Tokens,
+        settings: &AuthSettings,
+    ) -> Result<Self, RoleError> {
         // This role holds the keys; others ask for them.
         bus.verifier().set(&tokens.public_keys());
         Ok(Self {
@@ -102,7 +106,10 @@ pub async fn run(
     settings: &AuthSettings,
     shutdown: Shutdown,
 ) -> Result<(), RoleError> {
-    let auth = Arc::new(Auth::new(bus.clone(), stores, settings).await?);
+    let Some(tokens) = tokens::Tokens::loaded(&*stores.keys, &shutdown).await? else {
+        return Ok(());
+    };
+    let auth = Arc::new(Auth::new(bus.clone(), stores, tokens, settings).await?);
     let mut host = Host::new(&bus, Service::Auth, settings.service).await?;
     host.operation::<ops::Register, _, _>(None, with(&auth, register::register)).await?;
     host.operation::<ops::SignIn, _, _>(None, with(&auth, sign_in::sign_in)).await?;

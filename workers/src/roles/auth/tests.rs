@@ -1,6 +1,7 @@
 //! The role as an edge sees it: over a real bus, on a real store, with real permissions.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bus_schema::error::{Code, Failure};
 use bus_schema::events::Revoked;
@@ -14,6 +15,7 @@ use bus_schema::runtime::call::Call;
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::subjects;
 use bus_schema::text::{Nonce, Password, Username};
+use bus_schema::timestamp::Timestamp;
 use futures::StreamExt as _;
 use tokio::task::JoinHandle;
 
@@ -22,6 +24,10 @@ use crate::cli::{self, Command, InviteCommand, UserCommand};
 use crate::config::Settings;
 use crate::roles::RoleError;
 use crate::store::Stores;
+use crate::store::cluster::keys::Keys;
+use crate::store::cluster::mongodb::Mongo;
+use crate::store::keys::{KeyRecord, KeyStore as _, Purpose};
+use crate::testing::mongod::MongoServer;
 use crate::testing::{NatsServer, PATIENCE};
 
 const PASSWORD: &str = "correct horse";
@@ -310,4 +316,41 @@ async fn two_workers_are_one() {
     }
     world.shutdown.request();
     other.await.unwrap().unwrap();
+}
+
+/// The role starts while its store is away: it serves as soon as the store is back, and stops when it is
+/// told to before that.
+#[tokio::test]
+async fn a_store_that_is_away_at_the_start_is_waited_for() {
+    let mut mongod = MongoServer::start().await;
+    let server = NatsServer::start().await;
+    let mut stores = Stores::embedded(&server.directory.path().join("store")).await.unwrap();
+    let mongo = Mongo::open(&mongod.settings()).unwrap();
+    stores.keys = Arc::new(Keys(mongo.clone()));
+    mongod.kill();
+    let start = async |shutdown: &Shutdown| {
+        let (bus, stores) = (server.connect(BusUser::Auth).await, stores.clone());
+        let (probe, auth, stop) = (bus.clone(), cheap(), shutdown.clone());
+        (probe, tokio::spawn(async move { super::run(bus, stores, &auth, stop).await }))
+    };
+    let (shutdown, early) = (Shutdown::new(), Shutdown::new());
+    let (probe, role) = start(&shutdown).await;
+    let (_, stopped) = start(&early).await;
+    let keys = Keys(mongo.clone());
+    let ask = async || keys.ensure(Purpose::AccessTokens, any_key()).await;
+    crate::testing::eventually("the store is known to be away", async || ask().await.err()).await;
+    early.request();
+    let ended = tokio::time::timeout(PATIENCE, stopped).await.expect("it stops").unwrap();
+    assert!(ended.is_ok(), "{ended:?}");
+    assert!(!probe.is_serving() && !role.is_finished(), "it waits");
+
+    mongod.revive().await;
+    mongo.migrate().await.unwrap();
+    crate::testing::eventually("auth serves", async || probe.is_serving().then_some(())).await;
+    shutdown.request();
+    tokio::time::timeout(PATIENCE, role).await.expect("it stops").unwrap().unwrap();
+}
+
+fn any_key() -> KeyRecord {
+    KeyRecord { kid: "k".to_owned(), secret: [1; 32], created_at: Timestamp::now() }
 }

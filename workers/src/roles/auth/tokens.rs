@@ -5,23 +5,31 @@
 //! nonce is a function of token and nonce, so a repeated refresh gets the same answer though no
 //! token is stored; and what bears no right tag was never given out, so guessing ends no session.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bus_schema::error::Failure;
 use bus_schema::ids::{SessionId, UserId};
 use bus_schema::limits::ACCESS_TOKEN_S;
 use bus_schema::ops::auth::{Claims, ISSUER, PublicKey, PublicKeys, Secret};
+use bus_schema::runtime::bus::jitter;
+use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::text::Nonce;
 use bus_schema::timestamp::Timestamp;
 use ed25519_dalek::SigningKey;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use sha2::{Digest as _, Sha256};
+use tokio::time::sleep;
 
 use crate::roles::RoleError;
 use crate::store::keys::{KeyRecord, KeyStore, Purpose};
 use crate::store::sessions::TokenHash;
+use crate::store::{StoreError, StoreErrorKind};
 
+/// From one look for the keys to the next, while the store is away.
+const KEYS_AGAIN: Duration = Duration::from_secs(1);
 const TAG_BYTES: usize = 16;
 const TOKEN_BYTES: usize = 8 + 32 + TAG_BYTES;
 /// What precedes the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410).
@@ -44,11 +52,44 @@ pub(super) struct RefreshToken {
     tag: [u8; TAG_BYTES],
 }
 
+/// The keys for access tokens and for refresh tokens, newest first.
+async fn keys(store: &dyn KeyStore) -> Result<(Vec<KeyRecord>, Vec<KeyRecord>), StoreError> {
+    let access = store.ensure(Purpose::AccessTokens, fresh()).await?;
+    Ok((access, store.ensure(Purpose::RefreshTokens, fresh()).await?))
+}
+
 impl Tokens {
+    /// As [`Tokens::load`], as soon as the store answers; none if stopped before. A process whose store
+    /// is away must not end: its other roles have things to do.
+    pub(super) async fn loaded(
+        store: &dyn KeyStore,
+        shutdown: &Shutdown,
+    ) -> Result<Option<Self>, RoleError> {
+        let mut told = false;
+        loop {
+            match keys(store).await {
+                Ok(keys) => return Self::with(keys).map(Some),
+                Err(error) if error.kind == StoreErrorKind::Unavailable => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(store.error = %error, "nobody signs in: the keys are away");
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+            tokio::select! {
+                () = shutdown.requested() => return Ok(None),
+                () = sleep(jitter(KEYS_AGAIN)) => {}
+            }
+        }
+    }
+
     /// With the platform's keys, which are made at first use.
+    #[cfg(test)]
     pub(super) async fn load(store: &dyn KeyStore) -> Result<Self, RoleError> {
-        let access = store.ensure(Purpose::AccessTokens, fresh()).await?;
-        let refresh = store.ensure(Purpose::RefreshTokens, fresh()).await?;
+        Self::with(keys(store).await?)
+    }
+
+    fn with((access, refresh): (Vec<KeyRecord>, Vec<KeyRecord>)) -> Result<Self, RoleError> {
         let (Some(signing), Some(refresh)) = (access.first(), refresh.first()) else {
             return Err(RoleError::new("the key store gave no keys"));
         };
