@@ -21,7 +21,7 @@ use bus_schema::subjects::LogSubject;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::follow::conversation::{COMMANDS, Command, Conversation};
+use crate::follow::conversation::{self, COMMANDS, Command};
 use crate::state::Edge;
 use crate::ws::outbox::SocketId;
 use handle::{UserCommand, UserHandle};
@@ -90,7 +90,7 @@ impl Hub {
         metrics::gauge!("natter_followed_conversations").set(gauge(table.len()));
         drop(table);
         let patience = if start == StartBy::Caller { CALLER_PATIENCE } else { Duration::ZERO };
-        tokio::spawn(Conversation::run(edge.clone(), place, id, feed, commands, patience));
+        tokio::spawn(conversation::run(edge.clone(), place, id, feed, commands, patience));
         Ok(handle)
     }
 
