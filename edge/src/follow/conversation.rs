@@ -3,7 +3,7 @@
 //! Invariants: entries reach sockets judged, in log order, each once. A socket is attached in the
 //! same step in which it is told the last entry before, so nothing falls between replay and live.
 //! A removed member's sockets get nothing after the removal. What it wants of the world it says as
-//! [`Wish`]es: nothing here waits.
+//! [`Wish`]es: nothing here waits, and the simulation has it live through any order of events.
 //!
 //! Leaves out the bus and history (`task`, `fetching`), and who may ask: whoever pulls for a user has
 //! looked at the user's list; the log's own membership is looked at here once more.
@@ -148,7 +148,6 @@ impl Conversation {
                 self.told = true;
                 self.follower.hear(sequence);
             }
-            Command::Doubt => self.follower.doubt(),
             Command::Pull(pull) => {
                 if self.parked.len() >= PARKED {
                     let _ = pull.reply.send(Err(Failure::unavailable()));

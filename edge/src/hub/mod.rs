@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use async_nats::SubscribeError;
 use bus_schema::ids::{ConversationId, StreamIndex, UserId};
+use bus_schema::streams::Layout;
 use bus_schema::subjects::LogSubject;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -162,14 +163,19 @@ impl Hub {
         }
     }
 
-    /// Anything of a stream may have been missed.
-    pub(crate) fn doubt_stream(self: &Hub, stream: StreamIndex) {
-        let handles: Vec<_> =
-            self.conversations.lock().values().map(|(_, handle)| handle.clone()).collect();
-        tracing::warn!(%stream, followed = handles.len(), "everything followed is in doubt");
+    /// Anything of a stream up to a sequence may have been missed.
+    pub(crate) fn doubt_stream(&self, layout: Layout, stream: StreamIndex, through: u64) {
+        let table = self.conversations.lock();
+        let theirs = table.values().filter(|(place, _)| layout.stream_of(*place) == stream);
+        let handles: Vec<_> = theirs.map(|(_, handle)| handle.clone()).collect();
+        drop(table);
+        if !handles.is_empty() {
+            tracing::warn!(%stream, followed = handles.len(), "everything followed is in doubt");
+        }
         tokio::spawn(async move {
+            // Who is not yet as far has it fetched, from somebody who is.
             for handle in handles {
-                let _ = handle.send(Command::Doubt).await;
+                let _ = handle.send(Command::Hear(through)).await;
             }
         });
         for handle in self.users.lock().values() {

@@ -62,6 +62,8 @@ impl Bounds {
 pub(crate) struct Replay {
     pub(crate) id: ConversationId,
     pub(crate) lag: Lag,
+    /// The client's cursor. No entry is between it and the lag's position, which may be further.
+    stands: EntryId,
     /// The cursor was above everything: a GAP from "0" and the newest page.
     pub(crate) from_zero: bool,
 }
@@ -78,14 +80,14 @@ impl Replay {
         let last = last.unwrap_or(EntryId::ZERO);
         // What READY shows is never sent again, also where it is newer than the stream's `through`.
         let covered = through.max(last.sequence());
-        let (after, from_zero) = match cursor {
-            None => (covered, false),
-            Some(cursor) if cursor == last => (covered, false),
-            Some(cursor) if cursor > last => (0, true),
-            Some(cursor) => (cursor.sequence(), false),
+        let (after, stands, from_zero) = match cursor.unwrap_or(last) {
+            // Perhaps the end of a GAP that could not be read.
+            cursor if cursor.sequence() == last.sequence() => (covered, cursor, false),
+            cursor if cursor > last => (0, EntryId::ZERO, true),
+            cursor => (cursor.sequence(), cursor, false),
         };
         let lag = Lag { place, after, need: last.sequence(), resume: true };
-        Self { id, lag, from_zero }
+        Self { id, lag, stands, from_zero }
     }
 }
 
@@ -94,6 +96,8 @@ impl Replay {
 struct Budget {
     left: usize,
     failures: u32,
+    /// The client's cursor.
+    stands: EntryId,
     from_zero: bool,
     gapped: bool,
 }
@@ -144,8 +148,9 @@ pub(crate) struct Replays {
 impl Replays {
     pub(crate) fn new(bounds: Bounds, replays: &[Replay]) -> Self {
         let budget = |replay: &Replay| {
-            let from_zero = replay.from_zero;
-            (replay.id, Budget { left: bounds.conversation, failures: 0, from_zero, gapped: false })
+            let Replay { id, stands, from_zero, .. } = *replay;
+            let left = bounds.conversation;
+            (id, Budget { left, failures: 0, stands, from_zero, gapped: false })
         };
         let waited_for = replays.iter().map(budget).collect();
         Self { bounds, waited_for, left: bounds.total, late_after: None }
@@ -212,6 +217,7 @@ impl Replays {
         if let Some(budget) = self.waited_for.get_mut(&id).filter(|budget| !budget.gapped) {
             budget.failures = 0;
             budget.left = budget.left.saturating_sub(count);
+            budget.stands = pulled.items.last().map_or(budget.stands, |item| item.entry.id);
             self.left = self.left.saturating_sub(count);
         }
         match pulled.then {
@@ -240,19 +246,55 @@ impl Replays {
             None if lag.need <= lag.after => {
                 return Cut { gap: None, items: Vec::new(), lag, done: true };
             }
-            // What cannot be read now is a GAP up to where this conversation is known to reach.
-            None => (Vec::new(), lag.need, EntryId::new(lag.need + 1, stream)),
+            // What cannot be read now is a GAP up to where this conversation is known to reach. It ends at
+            // the id right above, which no entry ever has: who comes back with it has missed nothing.
+            None => (Vec::new(), lag.need, EntryId(EntryId::new(lag.need, stream).0 + 1)),
         };
-        let budget = self.waited_for.get_mut(&id);
-        let from_zero = budget.as_ref().is_some_and(|budget| budget.from_zero);
-        if let Some(budget) = budget {
+        let (mut from, mut from_zero) = (EntryId::new(lag.after, stream), false);
+        if let Some(budget) = self.waited_for.get_mut(&id) {
             budget.gapped = true;
+            (from, from_zero) = (budget.stands, budget.from_zero);
         }
-        let from = if lag.after == 0 { EntryId::ZERO } else { EntryId::new(lag.after, stream) };
         // Where all bounds are used up and nothing is left there is nothing to tell of.
         let tell = to != EntryId::ZERO || from_zero;
         let gap = tell.then_some(Gap { conversation_id: id, from, to });
         let lag = Lag { after: after.max(lag.after), ..lag };
         Cut { gap, items, lag, done: unreadable }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_begins_where_the_client_stands() {
+        let id = ConversationId(7);
+        let (place, stream) = (LogSubject::Channel(id), StreamIndex(0));
+        let (cursor, last) = (EntryId::new(40, stream), EntryId::new(58, stream));
+        let replay = Replay::new((id, place), Some(last), 61, Some(cursor));
+        let mut replays = Replays::new(Bounds::PROTOCOL, &[replay]);
+        // There is nothing up to 50: the position moves on, the client does not.
+        let nothing = Pulled { items: Vec::new(), position: 50, then: Then::More };
+        let Onward::Again(lag) = replays.took(id, replay.lag, &nothing) else {
+            panic!("at an end")
+        };
+        assert_eq!((lag.after, lag.need), (50, 58));
+        (0..ATTEMPTS).for_each(|_| {
+            assert_eq!(replays.ask(id), Ask::Entries(100));
+            replays.failed(id);
+        });
+        assert_eq!(replays.ask(id), Ask::Nothing);
+        let cut = replays.cut((id, stream), lag, None);
+        let to = EntryId(last.0 + 1);
+        assert_eq!(cut.gap, Some(Gap { conversation_id: id, from: cursor, to }));
+        assert_eq!((cut.lag.after, cut.done), (58, true));
+        // It ends where one can come back to.
+        for cursor in [EntryId(to.0 - 1), to] {
+            let replay = Replay::new((id, place), Some(last), 61, Some(cursor));
+            assert_eq!((replay.lag.after, replay.from_zero), (61, false));
+        }
+        let ahead = Replay::new((id, place), Some(last), 61, Some(EntryId::new(59, stream)));
+        assert!(ahead.from_zero);
     }
 }

@@ -10,6 +10,7 @@ use super::fetching::FETCH;
 use super::{Conversation, Pull, Pulled, Then, Wish};
 use crate::follow::fetch::Fetched;
 use crate::follow::pages::{Cut, Page};
+use crate::ws::outbox::Lag;
 
 /// One request under way, and who waits for it.
 pub(super) struct Flight {
@@ -98,6 +99,15 @@ impl Conversation {
         let Fetched { through, more, mut items, .. } = fetched;
         let reached = through.min(position);
         items.retain(|item| item.sequence() <= reached);
+        if items.is_empty() && more {
+            // All of them are newer than what was passed here, and of what is between nothing is known.
+            self.follower.hear(through);
+            self.parked.extend(waiting.into_iter().map(|pull| {
+                let lag = Lag { need: through, ..pull.lag };
+                Pull { lag, ..pull }
+            }));
+            return;
+        }
         for pull in waiting {
             if self.is_gone(&pull) {
                 self.answer(pull, position, true);

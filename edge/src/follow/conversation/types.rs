@@ -17,10 +17,8 @@ pub(crate) enum Command {
     Start { through: u64, empty: bool },
     /// A live event of a DM, which has no subscription of its own.
     Live(LiveEvent),
-    /// It has an entry at this sequence.
+    /// It has an entry at this sequence, or may have some up to there.
     Hear(u64),
-    /// It may have entries we do not know of.
-    Doubt,
     /// Entries for a socket after a position; attaches the socket once there are no more.
     Pull(Pull),
     /// A socket is gone.
@@ -70,7 +68,7 @@ pub(crate) enum Passed {
 }
 
 /// What a conversation wants done outside of it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Wish {
     /// Start it from history, as [`super::Found::Start`].
     Start,
