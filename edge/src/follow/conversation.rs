@@ -12,6 +12,8 @@ mod catching_up;
 mod entries;
 mod fetching;
 mod replies;
+#[cfg(test)]
+mod simulation;
 mod standing;
 mod task;
 mod types;
