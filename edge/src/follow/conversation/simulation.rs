@@ -46,8 +46,8 @@ const STILL: u64 = 500;
 const SECOND: u64 = 100;
 const SEEDS: u64 = 3_000;
 const THREADS: usize = 4;
-/// Seeds of a world without a safeguard.
-const FEW: u64 = 100;
+/// Seeds among which one must break without a safeguard.
+const FEW: u64 = 1_000;
 
 /// What holds in a world; all of it in the real one.
 #[derive(Debug, Clone, Copy)]
@@ -130,10 +130,9 @@ fn every_device_has_every_entry_once() {
 }
 
 fn breaks_without(rules: Rules) {
-    let broken: Vec<_> =
-        (0..FEW).filter_map(|seed| Some((seed, run(seed, rules).err()?))).collect();
-    println!("{} of {FEW}: {:?}", broken.len(), broken.first());
-    assert!(!broken.is_empty(), "nobody noticed: {rules:?}");
+    let broken = (0..FEW).find_map(|seed| Some((seed, run(seed, rules).err()?)));
+    println!("{broken:?}");
+    assert!(broken.is_some(), "nobody noticed: {rules:?}");
 }
 
 #[test]
