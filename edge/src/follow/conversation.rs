@@ -1,48 +1,50 @@
-//! One followed conversation: the task that owns its follower, membership, ring and sockets.
+//! One followed conversation: its follower, membership, ring and sockets, and what happens to them.
 //!
 //! Invariants: entries reach sockets judged, in log order, each once. A socket is attached in the
 //! same step in which it is told the last entry before, so nothing falls between replay and live.
-//! A removed member's sockets get nothing after the removal.
+//! A removed member's sockets get nothing after the removal. What it wants of the world it says as
+//! [`Wish`]es: nothing here waits, and the simulation has it live through any order of events.
 //!
-//! Leaves out who may ask: whoever pulls for a user has looked at the user's list; the log's own
-//! membership is looked at here once more.
+//! Leaves out the bus and history (`task`, `fetching`), and who may ask: whoever pulls for a user has
+//! looked at the user's list; the log's own membership is looked at here once more.
 
 mod catching_up;
 mod entries;
 mod fetching;
 mod replies;
+#[cfg(test)]
+mod simulation;
 mod standing;
+mod task;
 mod types;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::Subscriber;
 use axum::extract::ws::Utf8Bytes;
 use bus_schema::entry::Entry;
 use bus_schema::error::Failure;
 use bus_schema::events::ConversationRemove;
 use bus_schema::frames::{self, event};
 use bus_schema::ids::ConversationId;
-use bus_schema::sabotage::{Safeguard, off};
 use bus_schema::subjects::LogSubject;
 use bus_schema::verdict::Membership;
-use futures::StreamExt as _;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
+pub(crate) use task::run;
 pub(crate) use types::{Command, Passed, Pull, Pulled, Then};
 
 use catching_up::{Flight, Landed};
+use types::Wish;
 
 use super::fallback::Raw;
 use super::fetch::Fetched;
 use super::follower::Follower;
-use super::pages::Pages;
+use super::pages::{Pages, Shelf};
 use super::ring::Ring;
-use crate::hub::events::LiveEvent;
-use crate::state::Edge;
+use crate::config::EdgeSettings;
 use crate::ws::outbox::{Outbox, SocketId};
 
 /// How long an awaited entry may come live before it is fetched.
@@ -51,9 +53,6 @@ const LIVE_PATIENCE: Duration = Duration::from_millis(200);
 pub(crate) const COMMANDS: usize = 1_024;
 /// Waiting pulls of one conversation; more are refused and tried again by their sockets.
 const PARKED: usize = 20_000;
-
-/// How much later than the first questions a subscription begins, where it is to be later.
-const LATE: Duration = Duration::from_millis(500);
 
 struct Attached {
     outbox: Arc<Outbox>,
@@ -73,10 +72,26 @@ enum Found {
     Landed(Landed),
 }
 
-pub(crate) struct Conversation {
-    edge: Arc<Edge>,
+/// How much of a conversation is kept.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    /// Live entries behind a hole.
+    pending: usize,
+    ring_entries: usize,
+    ring_bytes: usize,
+}
+
+impl From<&EdgeSettings> for Sizes {
+    fn from(settings: &EdgeSettings) -> Self {
+        let EdgeSettings { pending_entries: pending, ring_entries, ring_bytes, .. } = *settings;
+        Self { pending, ring_entries, ring_bytes }
+    }
+}
+
+struct Conversation {
     place: LogSubject,
     id: ConversationId,
+    sizes: Sizes,
     follower: Follower<Entry>,
     membership: Option<Membership>,
     ring: Ring,
@@ -85,11 +100,9 @@ pub(crate) struct Conversation {
     sockets: HashMap<SocketId, Attached>,
     parked: Vec<Pull>,
     awaiting: Vec<(u64, Instant, oneshot::Sender<Passed>)>,
-    found: mpsc::Sender<Found>,
-    /// When this task began, which is when it subscribed.
-    made: Instant,
+    /// What is to be done outside, since the last time that was looked at.
+    wishes: Vec<Wish>,
     starting: bool,
-    patience: Duration,
     void: VecDeque<u64>,
     ended: bool,
     /// What the auditor was told last: whether it lacks entries,
@@ -99,69 +112,26 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// Runs until nobody has needed it for the linger time. `patience` is how long whoever created
-    /// it may take to start it, before it starts from history by itself.
-    pub(crate) async fn run(
-        edge: Arc<Edge>,
-        place: LogSubject,
-        id: ConversationId,
-        mut feed: Option<Subscriber>,
-        mut commands: mpsc::Receiver<Command>,
-        patience: Duration,
-    ) {
-        let settings = &edge.settings;
-        let linger = Duration::from_secs(settings.linger_s);
-        let (found, mut results) = mpsc::channel(4);
-        let mut this = Self {
-            follower: Follower::new(settings.pending_entries),
-            ring: Ring::new(u64::MAX, settings.ring_entries, settings.ring_bytes),
-            edge: edge.clone(),
+    /// One that collects what comes until it is told where to start.
+    fn new(place: LogSubject, id: ConversationId, sizes: Sizes, shelf: Shelf) -> Self {
+        Self {
             place,
             id,
+            sizes,
+            follower: Follower::new(sizes.pending),
+            ring: Ring::new(u64::MAX, sizes.ring_entries, sizes.ring_bytes),
             membership: matches!(place, LogSubject::Dm(_)).then(|| Membership::at_start(place)),
-            pages: Pages::new(edge.catching_up.shelf.clone()),
+            pages: Pages::new(shelf),
             flights: Vec::new(),
             sockets: HashMap::new(),
             parked: Vec::new(),
             awaiting: Vec::new(),
-            found,
-            made: Instant::now(),
+            wishes: Vec::new(),
             starting: false,
-            patience,
             void: VecDeque::new(),
             ended: false,
             lacking: false,
             told: false,
-        };
-        let mut used = Instant::now();
-        loop {
-            if !this.is_idle() {
-                used = Instant::now();
-            }
-            tokio::select! {
-                biased;
-                message = next_of(&mut feed) => match message {
-                    Some(message) => this.message(&message),
-                    // The subscription ends only with the client, so with the edge.
-                    None => break,
-                },
-                Some(found) = results.recv() => this.found(found),
-                command = commands.recv() => match command {
-                    Some(command) => {
-                        used = Instant::now();
-                        this.command(command);
-                    }
-                    None => break,
-                },
-                () = sleep_until(this.next_alarm(used + linger)) => {
-                    this.alarm();
-                    let over = this.is_idle() && used.elapsed() >= linger;
-                    if over && this.edge.hub.retire(id, &commands) {
-                        break;
-                    }
-                }
-            }
-            this.step();
         }
     }
 
@@ -180,7 +150,6 @@ impl Conversation {
                 self.told = true;
                 self.follower.hear(sequence);
             }
-            Command::Doubt => self.follower.doubt(),
             Command::Pull(pull) => {
                 if self.parked.len() >= PARKED {
                     let _ = pull.reply.send(Err(Failure::unavailable()));
@@ -209,19 +178,15 @@ impl Conversation {
                 // worker answers then.
                 self.follower.doubt();
             }
-            let settings = &self.edge.settings;
-            self.ring = Ring::new(through, settings.ring_entries, settings.ring_bytes);
+            self.ring = Ring::new(through, self.sizes.ring_entries, self.sizes.ring_bytes);
         }
     }
 
-    fn message(&mut self, message: &async_nats::Message) {
-        if off(Safeguard::Subscribe) && self.made.elapsed() < LATE {
-            return;
-        }
-        if let Some(live) = LiveEvent::read(&self.edge, message)
-            && live.place == self.place
-        {
-            self.live(live);
+    /// Starts from history if whoever created this conversation has not done so soon.
+    fn self_start(&mut self) {
+        if self.follower.position().is_none() && !self.starting {
+            self.starting = true;
+            self.wishes.push(Wish::Start);
         }
     }
 
@@ -241,13 +206,6 @@ impl Conversation {
                 *until = now + Duration::from_secs(1);
             }
         }
-    }
-}
-
-async fn next_of(feed: &mut Option<Subscriber>) -> Option<async_nats::Message> {
-    match feed {
-        Some(feed) => feed.next().await,
-        None => std::future::pending().await,
     }
 }
 

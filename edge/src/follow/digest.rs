@@ -14,6 +14,7 @@ use bus_schema::ids::StreamIndex;
 use bus_schema::ops::history::{Changes, ChangesRequest, Freshness};
 use bus_schema::runtime::bus::jitter;
 use bus_schema::runtime::call::Call;
+use bus_schema::runtime::log::leader;
 use bus_schema::runtime::shutdown::Shutdown;
 use bus_schema::sabotage::{Safeguard, off};
 use bus_schema::subjects::{self, LogSubject};
@@ -48,24 +49,25 @@ impl Heard {
 
 /// Up to where a stream is accounted for, and what to do about a digest.
 #[derive(Debug, Default)]
-struct Seen(Option<u64>);
+pub(super) struct Seen(Option<u64>);
 
 /// What a digest asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     /// It joins: look at its places.
     Joins,
     /// Entries between are unaccounted for: ask what changed after this.
     Hole(u64),
+    /// The first that was heard, after this: what is followed already may have missed entries before.
+    First(u64),
     /// Nothing new.
     Old,
 }
 
 impl Seen {
-    fn take(&mut self, digest: &Digest) -> Verdict {
+    pub(super) fn take(&mut self, digest: &Digest) -> Verdict {
         let Some(seen) = self.0 else {
-            // The first digest after the start: everything that follows started after it.
-            return Verdict::Hole(digest.from);
+            return Verdict::First(digest.from);
         };
         if digest.from > seen {
             return Verdict::Hole(seen);
@@ -77,8 +79,13 @@ impl Seen {
         Verdict::Joins
     }
 
-    fn accounted(&mut self, through: u64) {
+    pub(super) fn accounted(&mut self, through: u64) {
         self.0 = Some(self.0.unwrap_or(0).max(through));
+    }
+
+    #[cfg(test)]
+    pub(super) const fn get(&self) -> Option<u64> {
+        self.0
     }
 
     /// For the auditor: whoever has entries up to here was told.
@@ -98,6 +105,10 @@ const WAITING: usize = 4_096;
 pub(crate) async fn watch(edge: Arc<Edge>, stream: StreamIndex, shutdown: Shutdown) {
     let mut status = edge.bus.status();
     let mut seen = Seen::default();
+    tokio::select! {
+        () = shutdown.requested() => return,
+        () = begin(&edge, stream, &mut seen) => {}
+    }
     loop {
         let subscribed = edge.bus.client().subscribe(subjects::digest(stream)).await;
         let Ok(mut digests) = subscribed else {
@@ -139,6 +150,19 @@ pub(crate) async fn watch(edge: Arc<Edge>, stream: StreamIndex, shutdown: Shutdo
     }
 }
 
+/// Accounts from where the stream ends now: whoever begins to follow later begins there or after it. Without
+/// that, an edge that loses its connection before its first digest would not know what it missed.
+async fn begin(edge: &Edge, stream: StreamIndex, seen: &mut Seen) {
+    match leader::ask(&edge.bus, stream).await {
+        Ok(found) => {
+            let last = found.cached_info().state.last_sequence;
+            seen.accounted(last);
+            edge.hub.doubt_stream(edge.layout, stream, last);
+        }
+        Err(error) => tracing::debug!(%stream, %error, "accounting begins with the first digest"),
+    }
+}
+
 fn far() -> Instant {
     Instant::now() + Duration::from_hours(1)
 }
@@ -163,10 +187,12 @@ async fn apply(edge: &Arc<Edge>, stream: StreamIndex, seen: &mut Seen, digest: &
                 tell(edge, stream, *place, *sequence);
             }
         }
-        Verdict::Hole(after) => {
+        Verdict::First(after) => {
             seen.accounted(after);
+            edge.hub.doubt_stream(edge.layout, stream, after);
             account(edge, stream, seen).await;
         }
+        Verdict::Hole(_) => account(edge, stream, seen).await,
     }
 }
 
@@ -180,7 +206,7 @@ async fn account(edge: &Arc<Edge>, stream: StreamIndex, seen: &mut Seen) {
         match edge.bus.call::<Changes>(&Call::platform().stream(stream), &request).await {
             Ok(reply) => {
                 if reply.too_old {
-                    edge.hub.doubt_stream(stream);
+                    edge.hub.doubt_stream(edge.layout, stream, reply.through);
                 }
                 for (place, sequence) in &reply.places {
                     tell(edge, stream, *place, *sequence);
@@ -220,7 +246,7 @@ mod tests {
     #[test]
     fn ranges_join_or_leave_a_hole() {
         let mut seen = Seen::default();
-        assert_eq!(seen.take(&digest(5, 9)), Verdict::Hole(5));
+        assert_eq!(seen.take(&digest(5, 9)), Verdict::First(5));
         seen.accounted(9);
         assert_eq!(seen.take(&digest(9, 12)), Verdict::Joins);
         assert_eq!(seen.take(&digest(8, 11)), Verdict::Old, "another worker's");
@@ -242,6 +268,7 @@ mod tests {
                     }
                     Verdict::Old => prop_assert!(from + length <= accounted),
                     Verdict::Hole(after) => prop_assert_eq!(after, accounted),
+                    Verdict::First(_) => prop_assert!(false, "it has begun"),
                 }
                 prop_assert_eq!(seen.0, Some(accounted));
             }

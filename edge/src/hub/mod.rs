@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use async_nats::SubscribeError;
 use bus_schema::ids::{ConversationId, StreamIndex, UserId};
+use bus_schema::streams::Layout;
 use bus_schema::subjects::LogSubject;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::follow::conversation::{COMMANDS, Command, Conversation};
+use crate::follow::conversation::{self, COMMANDS, Command};
 use crate::state::Edge;
 use crate::ws::outbox::SocketId;
 use handle::{UserCommand, UserHandle};
@@ -90,7 +91,7 @@ impl Hub {
         metrics::gauge!("natter_followed_conversations").set(gauge(table.len()));
         drop(table);
         let patience = if start == StartBy::Caller { CALLER_PATIENCE } else { Duration::ZERO };
-        tokio::spawn(Conversation::run(edge.clone(), place, id, feed, commands, patience));
+        tokio::spawn(conversation::run(edge.clone(), place, id, feed, commands, patience));
         Ok(handle)
     }
 
@@ -162,14 +163,19 @@ impl Hub {
         }
     }
 
-    /// Anything of a stream may have been missed.
-    pub(crate) fn doubt_stream(self: &Hub, stream: StreamIndex) {
-        let handles: Vec<_> =
-            self.conversations.lock().values().map(|(_, handle)| handle.clone()).collect();
-        tracing::warn!(%stream, followed = handles.len(), "everything followed is in doubt");
+    /// Anything of a stream up to a sequence may have been missed.
+    pub(crate) fn doubt_stream(&self, layout: Layout, stream: StreamIndex, through: u64) {
+        let table = self.conversations.lock();
+        let theirs = table.values().filter(|(place, _)| layout.stream_of(*place) == stream);
+        let handles: Vec<_> = theirs.map(|(_, handle)| handle.clone()).collect();
+        drop(table);
+        if !handles.is_empty() {
+            tracing::warn!(%stream, followed = handles.len(), "everything followed is in doubt");
+        }
         tokio::spawn(async move {
+            // Who is not yet as far has it fetched, from somebody who is.
             for handle in handles {
-                let _ = handle.send(Command::Doubt).await;
+                let _ = handle.send(Command::Hear(through)).await;
             }
         });
         for handle in self.users.lock().values() {

@@ -19,9 +19,10 @@ use bus_schema::subjects::LogSubject;
 use tokio::time::Instant;
 
 use super::admission::SentAway;
-use super::outbox::{Lag, Outbox};
+use super::outbox::Outbox;
+use super::replays::Replay;
 use super::stages::Stages;
-use super::writer::{Replay, Writing};
+use super::writer::Writing;
 use crate::conversations::{self, Asking, View};
 use crate::follow::conversation::{Command, remove_frame};
 use crate::hub::StartBy;
@@ -242,16 +243,9 @@ impl<'a> Plan<'a> {
         let place = listed.place;
         let through = self.through.get(&self.edge.layout.stream_of(place)).copied().unwrap_or(0);
         self.known.insert(shown.id);
-        let last = shown.last_id.unwrap_or(EntryId::ZERO);
-        // What READY shows is never sent again, also where it is newer than the stream's `through`.
-        let covered = through.max(last.sequence());
-        let (after, from_zero) = match cursor {
-            None => (covered, false),
-            Some(cursor) if cursor == last => (covered, false),
-            Some(cursor) if cursor > last => (0, true),
-            Some(cursor) => (cursor.sequence(), false),
-        };
-        let idle = matches!(place, LogSubject::Dm(_)) && after == through && !from_zero;
+        let replay = Replay::new((shown.id, place), shown.last_id, through, cursor);
+        let idle =
+            matches!(place, LogSubject::Dm(_)) && replay.lag.after == through && !replay.from_zero;
         if idle {
             // Nobody follows an idle DM: its first entry wakes it.
             return;
@@ -261,8 +255,6 @@ impl<'a> Plan<'a> {
             let _ = handle.send(Command::Start { through, empty }).await;
         }
         self.awake.insert(shown.id);
-        let need = last.sequence();
-        let lag = Lag { place, after, need, resume: true };
-        self.replays.push(Replay { id: shown.id, lag, from_zero });
+        self.replays.push(replay);
     }
 }

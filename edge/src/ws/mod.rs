@@ -11,6 +11,7 @@ mod handshake;
 pub(crate) mod outbox;
 mod pull;
 mod reader;
+pub(crate) mod replays;
 mod stages;
 mod writer;
 

@@ -3,46 +3,33 @@
 //! Invariant: RESUMED is written when every replay of IDENTIFY has been written or cut by a GAP. A
 //! peer that reads not one byte in 30 s is closed with 4010; nobody else waits for it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use bus_schema::error::Close;
 use bus_schema::frames::{self, event};
-use bus_schema::ids::ConversationId;
 use bus_schema::limits;
 use bus_schema::runtime::shutdown::Shutdown;
 use futures::SinkExt as _;
 use futures::stream::SplitSink;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::connection::{close_message, count_close};
-use super::outbox::{Lag, Outbox, Work};
-use super::pull::{self, Budget};
+use super::outbox::{Outbox, Work};
+use super::pull;
+use super::replays::{Bounds, Replay, Replays};
 use crate::state::Edge;
-
-/// A conversation to be replayed after IDENTIFY.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Replay {
-    pub(super) id: ConversationId,
-    pub(super) lag: Lag,
-    /// The cursor was above everything: a GAP from "0" and the newest page.
-    pub(super) from_zero: bool,
-}
 
 /// What a writer starts with.
 pub(super) struct Writing {
     pub(super) outbox: Arc<Outbox>,
-    replaying: HashMap<ConversationId, Budget>,
-    left: usize,
+    replays: Replays,
 }
 
 impl Writing {
     pub(super) fn new(outbox: Arc<Outbox>, replays: &[Replay]) -> Self {
-        let budget = |replay: &Replay| (replay.id, Budget::new(replay.from_zero));
-        let replaying = replays.iter().map(budget).collect();
-        Self { outbox, replaying, left: limits::REPLAY_TOTAL }
+        Self { outbox, replays: Replays::new(Bounds::PROTOCOL, replays) }
     }
 }
 
@@ -55,11 +42,7 @@ pub(super) struct Writer {
     pub(super) edge: Arc<Edge>,
     pub(super) outbox: Arc<Outbox>,
     sink: SplitSink<WebSocket, Message>,
-    replaying: HashMap<ConversationId, Budget>,
-    /// Entries that may still be replayed.
-    pub(super) left: usize,
-    /// When replays that fail are no longer tried again; none has failed yet if there is none.
-    pub(super) late_after: Option<Instant>,
+    pub(super) replays: Replays,
 }
 
 /// Why writing ended.
@@ -77,9 +60,8 @@ pub(super) async fn run(
     writing: Writing,
     written: Shutdown,
 ) {
-    let Writing { outbox, replaying, left } = writing;
-    let mut writer =
-        Writer { edge, outbox: outbox.clone(), sink, replaying, left, late_after: None };
+    let Writing { outbox, replays } = writing;
+    let mut writer = Writer { edge, outbox: outbox.clone(), sink, replays };
     let why = match writer.work().await {
         Ok(why) => Some(why),
         Err(End::Stuck) => Some(Close::NotReading),
@@ -103,12 +85,12 @@ impl Writer {
                 Some(Work::Pull(lag)) => {
                     let done = pull::pull(self, lag).await?;
                     if done && let Some(id) = lag.place.conversation() {
-                        self.replaying.remove(&id);
+                        self.replays.done(id);
                     }
                 }
                 Some(Work::Close(why)) => return Ok(why),
                 None => {
-                    if !resumed && self.replaying.is_empty() {
+                    if !resumed && self.replays.are_done() {
                         resumed = true;
                         self.write(frames::dispatch(event::RESUMED, &Nothing {}).into()).await?;
                     }
@@ -117,16 +99,6 @@ impl Writer {
                 }
             }
         }
-    }
-
-    /// What a conversation may still replay; none once it is not part of the resumption.
-    pub(super) fn budget(&mut self, id: ConversationId) -> Option<&mut Budget> {
-        self.replaying.get_mut(&id)
-    }
-
-    /// Whether replays have failed for so long that RESUMED shall wait for none any more.
-    pub(super) fn is_replay_late(&self) -> bool {
-        self.late_after.is_some_and(|late| Instant::now() >= late)
     }
 
     pub(super) async fn write(&mut self, frame: Utf8Bytes) -> Result<(), End> {

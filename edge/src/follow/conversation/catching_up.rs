@@ -7,9 +7,10 @@ use bus_schema::error::Failure;
 use tokio::time::Instant;
 
 use super::fetching::FETCH;
-use super::{Conversation, Found, Pull, Pulled, Then};
-use crate::follow::fetch::{self, Fetched};
+use super::{Conversation, Pull, Pulled, Then, Wish};
+use crate::follow::fetch::Fetched;
 use crate::follow::pages::{Cut, Page};
+use crate::ws::outbox::Lag;
 
 /// One request under way, and who waits for it.
 pub(super) struct Flight {
@@ -21,9 +22,9 @@ pub(super) struct Flight {
 
 /// What a flight brought.
 pub(super) struct Landed {
-    after: Option<u64>,
-    generation: u64,
-    answer: Result<Fetched, Failure>,
+    pub(super) after: Option<u64>,
+    pub(super) generation: u64,
+    pub(super) answer: Result<Fetched, Failure>,
 }
 
 impl Conversation {
@@ -52,13 +53,7 @@ impl Conversation {
         count("history");
         let limit = if pull.newest { u32::try_from(pull.limit).unwrap_or(FETCH) } else { FETCH };
         self.flights.push(Flight { after, generation, waiting: vec![pull] });
-        let (edge, place, found) = (self.edge.clone(), self.place, self.found.clone());
-        tokio::spawn(async move {
-            let turn = edge.catching_up.turn().await;
-            let answer = fetch::range(&edge, place, after, limit, position, false).await;
-            drop(turn);
-            let _ = found.send(Found::Landed(Landed { after, generation, answer })).await;
-        });
+        self.wishes.push(Wish::CatchUp { after, generation, limit, min: position });
     }
 
     /// A flight has landed: everybody who waited for it is answered.
@@ -104,6 +99,15 @@ impl Conversation {
         let Fetched { through, more, mut items, .. } = fetched;
         let reached = through.min(position);
         items.retain(|item| item.sequence() <= reached);
+        if items.is_empty() && more {
+            // All of them are newer than what was passed here, and of what is between nothing is known.
+            self.follower.hear(through);
+            self.parked.extend(waiting.into_iter().map(|pull| {
+                let lag = Lag { need: through, ..pull.lag };
+                Pull { lag, ..pull }
+            }));
+            return;
+        }
         for pull in waiting {
             if self.is_gone(&pull) {
                 self.answer(pull, position, true);

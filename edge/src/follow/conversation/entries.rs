@@ -9,8 +9,8 @@ use bus_schema::frames::{self, event};
 use bus_schema::ids::UserId;
 use bus_schema::verdict::{Membership, Target, Verdict};
 
-use super::{Attached, Conversation, Found, remove_frame};
-use crate::follow::follower::Next;
+use super::{Attached, Conversation, Found, Wish, remove_frame};
+use crate::follow::follower::{Fetch, Next};
 use crate::follow::item::Item;
 use crate::follow::ring::Ring;
 use crate::hub::events::{Live, LiveEvent, profile_hash};
@@ -60,8 +60,7 @@ impl Conversation {
                     _ => 0,
                 };
                 self.start(range.through, range.items.is_empty() && !range.more);
-                let settings = &self.edge.settings;
-                self.ring = Ring::new(from, settings.ring_entries, settings.ring_bytes);
+                self.ring = Ring::new(from, self.sizes.ring_entries, self.sizes.ring_bytes);
                 range.items.into_iter().for_each(|item| self.ring.push(item));
                 self.adopt(range.membership);
             }
@@ -116,7 +115,10 @@ impl Conversation {
         loop {
             match self.follower.next() {
                 Next::Idle => break,
-                Next::Fetch(fetch) => self.fetch(fetch.after, fetch.min),
+                Next::Fetch(Fetch { after, min }) => {
+                    let membership = self.membership.is_none();
+                    self.wishes.push(Wish::Fetch { after, min, membership });
+                }
                 Next::Entry(sequence, entry) => match self.judge(&entry) {
                     Verdict::Valid => {
                         self.pass(&Item::new(entry));
@@ -187,13 +189,13 @@ impl Conversation {
     /// Ends the conversation for a user, or for all.
     pub(super) fn dismiss(&mut self, only: Option<UserId>) {
         let frame = remove_frame(self.id);
-        let id = self.id;
-        let hub = &self.edge.hub;
+        let wishes = &mut self.wishes;
         self.sockets.retain(|_, attached| {
             let theirs = only.is_none_or(|user| user == attached.outbox.user);
             if theirs {
                 attached.outbox.push_sure(frame.clone());
-                hub.forget(attached.outbox.user, id, attached.outbox.id);
+                let Outbox { user, id: socket, .. } = *attached.outbox;
+                wishes.push(Wish::Forget { user, socket });
             }
             !theirs
         });

@@ -1,13 +1,17 @@
-//! Fetching what is missing: from history, and from the log itself while history does not answer.
+//! Granting a conversation's wishes. What is missing is fetched from history, and from the log itself while
+//! history does not answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bus_schema::ids::ConversationId;
 use bus_schema::runtime::bus::jitter;
 use bus_schema::subjects::LogSubject;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::{Conversation, Found};
+use super::catching_up::Landed;
+use super::{Found, Wish};
 use crate::follow::fetch;
 use crate::state::Edge;
 
@@ -18,13 +22,35 @@ const AT_START: u32 = 50;
 /// Failed fetches before the log itself is read.
 const HISTORY_FAILURES: u32 = 2;
 
-impl Conversation {
-    /// Starts from history if whoever created this conversation has not done so soon.
-    pub(super) fn self_start(&mut self) {
-        if self.follower.position().is_some() || self.starting {
-            return;
+/// What a conversation reaches with its wishes.
+pub(super) struct Outside {
+    pub(super) edge: Arc<Edge>,
+    pub(super) place: LogSubject,
+    pub(super) id: ConversationId,
+    /// Where answers go.
+    pub(super) found: mpsc::Sender<Found>,
+    /// How long a start from history waits for another.
+    pub(super) patience: Duration,
+}
+
+impl Outside {
+    pub(super) fn grant(&self, wish: Wish) {
+        let edge = &self.edge;
+        match wish {
+            Wish::Start => self.start(),
+            Wish::Fetch { after, min, membership } => self.fetch(after, min, membership),
+            Wish::CatchUp { after, generation, limit, min } => {
+                self.catch_up(after, generation, limit, min);
+            }
+            Wish::Forget { user, socket } => edge.hub.forget(user, self.id, socket),
+            Wish::Lacks(position) => {
+                edge.positions.lacks(edge.layout.stream_of(self.place), self.id, position);
+            }
+            Wish::Whole(position) => edge.positions.whole(self.id, position),
         }
-        self.starting = true;
+    }
+
+    fn start(&self) {
         let (edge, place, found) = (self.edge.clone(), self.place, self.found.clone());
         let patience = self.patience;
         tokio::spawn(async move {
@@ -42,15 +68,24 @@ impl Conversation {
         });
     }
 
-    pub(super) fn fetch(&self, after: u64, min: u64) {
+    fn fetch(&self, after: u64, min: u64, membership: bool) {
         let (edge, place, found) = (self.edge.clone(), self.place, self.found.clone());
-        let membership = self.membership.is_none();
         tokio::spawn(async move {
             let asked = Asked { after: Some(after), limit: FETCH, min, membership };
             let answer = until_answered(&edge, place, asked, &found).await;
             if let Some(answer) = answer {
                 let _ = found.send(answer).await;
             }
+        });
+    }
+
+    fn catch_up(&self, after: Option<u64>, generation: u64, limit: u32, min: u64) {
+        let (edge, place, found) = (self.edge.clone(), self.place, self.found.clone());
+        tokio::spawn(async move {
+            let turn = edge.catching_up.turn().await;
+            let answer = fetch::range(&edge, place, after, limit, min, false).await;
+            drop(turn);
+            let _ = found.send(Found::Landed(Landed { after, generation, answer })).await;
         });
     }
 }

@@ -1,6 +1,6 @@
 //! What the auditor is to know of a conversation: whether it lacks entries.
 
-use super::Conversation;
+use super::{Conversation, Wish};
 
 impl Conversation {
     /// Says so where that has changed. One without a position has nobody who waits for its entries.
@@ -11,12 +11,9 @@ impl Conversation {
             return;
         }
         (self.lacking, self.told) = (lacks, false);
-        let positions = &self.edge.positions;
-        match position {
-            Some(position) if lacks => {
-                positions.lacks(self.edge.layout.stream_of(self.place), self.id, position);
-            }
-            position => positions.whole(self.id, position.unwrap_or(u64::MAX)),
-        }
+        self.wishes.push(match position {
+            Some(position) if lacks => Wish::Lacks(position),
+            position => Wish::Whole(position.unwrap_or(u64::MAX)),
+        });
     }
 }

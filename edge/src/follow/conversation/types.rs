@@ -1,8 +1,9 @@
-//! What a conversation's task is asked, and what it answers.
+//! What a conversation is asked, what it answers, and what it wishes done.
 
 use std::sync::Arc;
 
 use bus_schema::error::Failure;
+use bus_schema::ids::UserId;
 use tokio::sync::oneshot;
 
 use crate::follow::item::Item;
@@ -16,10 +17,8 @@ pub(crate) enum Command {
     Start { through: u64, empty: bool },
     /// A live event of a DM, which has no subscription of its own.
     Live(LiveEvent),
-    /// It has an entry at this sequence.
+    /// It has an entry at this sequence, or may have some up to there.
     Hear(u64),
-    /// It may have entries we do not know of.
-    Doubt,
     /// Entries for a socket after a position; attaches the socket once there are no more.
     Pull(Pull),
     /// A socket is gone.
@@ -66,4 +65,21 @@ pub(crate) enum Passed {
     Void,
     /// It lies before what is remembered.
     Unknown,
+}
+
+/// What a conversation wants done outside of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wish {
+    /// Start it from history, as [`super::Found::Start`].
+    Start,
+    /// Find entries after a sequence, from somebody who has read `min`; until they are found.
+    Fetch { after: u64, min: u64, membership: bool },
+    /// The same for those who catch up, and the newest entries without `after`; tried once.
+    CatchUp { after: Option<u64>, generation: u64, limit: u32, min: u64 },
+    /// It has ended for a user's socket.
+    Forget { user: UserId, socket: SocketId },
+    /// The auditor is to know that it lacks entries after a position,
+    Lacks(u64),
+    /// or that it has all it knows of up to one.
+    Whole(u64),
 }
