@@ -47,13 +47,14 @@ impl Case {
 pub const CASES: [Case; 11] = [
     Case {
         safeguard: "gap",
-        hidden_by: &[],
+        // A digest often has what is missing fetched before its successor comes.
+        hidden_by: &["digest"],
         faults: &["flap-edge", "cut-edge"],
         more: &["--seconds 20", "--workers 1"],
         breaks: &[Guarantee::Delivered],
         seen: Some((
             2,
-            "4 entries never received by a device; with digest and reconnect off too, 164",
+            "149 and 102 entries never received by a device in two runs, where digest alone makes none",
         )),
     },
     Case {
@@ -73,7 +74,10 @@ pub const CASES: [Case; 11] = [
         faults: &["flap-edge", "cut-edge"],
         more: &["--seconds 20", "--workers 1"],
         breaks: &[Guarantee::Delivered, Guarantee::Made],
-        seen: Some((2, "115 entries never received by a device, where gap alone makes 4")),
+        seen: Some((
+            2,
+            "115, 149 and 102 entries never received by a device, where gap alone makes 4 or none",
+        )),
     },
     Case {
         safeguard: "nudge",
