@@ -74,6 +74,8 @@ pub enum Kind {
     SlowEdge,
     /// The connection of an edge breaks, and comes back, every second.
     FlapEdge,
+    /// The same of all edges at once, so that what is published then is heard by none of them.
+    FlapEdges,
     /// A worker and all nodes: nothing passes, and nobody is told.
     PartitionWorker,
     /// A worker hears and is heard late.
@@ -132,6 +134,7 @@ impl Kind {
             | Self::MuteEdge
             | Self::SlowEdge
             | Self::FlapEdge
+            | Self::FlapEdges
             | Self::Overflow => Family::Edge,
             Self::KillWorker
             | Self::PauseWorker
@@ -162,7 +165,11 @@ impl Kind {
             Self::PauseEdge | Self::PauseWorker | Self::Overflow => 2_000..=8_000,
             Self::PersisterAway => 10_000..=20_000,
             Self::KillLeader | Self::KillFollower | Self::LameDuck => 1_000..=8_000,
-            Self::FlapEdge | Self::SlowWorker | Self::SlowEdge | Self::SlowRoutes => 5_000..=10_000,
+            Self::FlapEdge
+            | Self::FlapEdges
+            | Self::SlowWorker
+            | Self::SlowEdge
+            | Self::SlowRoutes => 5_000..=10_000,
             _ => 3_000..=12_000,
         }
     }

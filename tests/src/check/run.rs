@@ -31,8 +31,6 @@ use super::record::{Record, Recorder, What};
 use super::single::{self, Costs};
 use crate::{Context as _, Outcome, ensure};
 
-/// Channels with everybody in them, to begin with.
-const CHANNELS: usize = 2;
 /// Acts a second, where nothing else is said.
 const RATE: f64 = 12.0;
 /// What an edge's subscription holds where it is to overflow.
@@ -78,6 +76,10 @@ pub struct Options {
     /// Edges.
     #[arg(long, default_value_t = 2, value_name = "E")]
     pub edges: usize,
+    /// Channels with everybody in them, to begin with. Many, and few acts in each: what nobody says
+    /// anything after.
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub channels: usize,
     /// Processes of each kind of worker.
     #[arg(long, default_value_t = 2, value_name = "W")]
     pub workers: usize,
@@ -240,9 +242,8 @@ pub(super) async fn people(
     let edges = world.stack.edges().to_vec();
     let network = world.network.clone();
     let town = Town::build(&edges, network, recorder.clone(), options.clients).await?;
-    for index in 0..CHANNELS.min(town.people.len()) {
-        let owner = town.people[index].clone();
-        town.channel_of_all(&owner, &format!("channel of all {index}")).await?;
+    for (index, owner) in town.people.iter().cycle().take(options.channels).enumerate() {
+        town.channel_of_all(owner, &format!("channel of all {index}")).await?;
     }
     Ok(Arc::new(town))
 }

@@ -47,13 +47,14 @@ impl Case {
 pub const CASES: [Case; 11] = [
     Case {
         safeguard: "gap",
-        hidden_by: &[],
+        // A digest often has what is missing fetched before its successor comes.
+        hidden_by: &["digest"],
         faults: &["flap-edge", "cut-edge"],
         more: &["--seconds 20", "--workers 1"],
         breaks: &[Guarantee::Delivered],
         seen: Some((
             2,
-            "4 entries never received by a device; with digest and reconnect off too, 164",
+            "149 and 102 entries never received by a device in two runs, where digest alone makes none",
         )),
     },
     Case {
@@ -73,15 +74,25 @@ pub const CASES: [Case; 11] = [
         faults: &["flap-edge", "cut-edge"],
         more: &["--seconds 20", "--workers 1"],
         breaks: &[Guarantee::Delivered, Guarantee::Made],
-        seen: Some((2, "115 entries never received by a device, where gap alone makes 4")),
+        seen: Some((
+            2,
+            "115, 149 and 102 entries never received by a device, where gap alone makes 4 or none",
+        )),
     },
     Case {
         safeguard: "nudge",
-        hidden_by: &["digest", "reconnect", "gap"],
-        faults: &["kill-leader", "pause-leader"],
-        more: &[],
+        // Digests tell of every entry within a second, and what is said next shows what was missed:
+        // it takes a conversation in which nothing is said afterwards, and an acknowledgement lost with
+        // the live copies. (`gap` is on: without it what follows would hide what a nudge brings.) A
+        // nudge is told once and may be lost while edges flap, so digest alone makes findings as well.
+        hidden_by: &["digest"],
+        faults: &["slow-routes", "flap-edges"],
+        more: &["--seconds 10", "--workers 1", "--only-messages", "--channels 20", "--rate 2"],
         breaks: &[Guarantee::Delivered],
-        seen: None,
+        seen: Some((
+            2936,
+            "15 and 5 entries never received by a device in two runs, where digest alone makes 6 and 3",
+        )),
     },
     Case {
         safeguard: "deduplication",
@@ -137,11 +148,17 @@ pub const CASES: [Case; 11] = [
     },
     Case {
         safeguard: "sweep",
+        // The channels worker dies while the log has no leader, with changes committed and none of
+        // them published; few seconds are left in which a later change could take them along.
         hidden_by: &[],
-        faults: &["kill-worker", "pause-leader"],
-        more: &["--seconds 20"],
-        breaks: &[Guarantee::Document, Guarantee::Acked],
-        seen: None,
+        faults: &["kill-worker", "kill-leader"],
+        more: &["--seconds 12", "--workers 1", "--streams 1", "--rate 60"],
+        breaks: &[Guarantee::Document],
+        seen: Some((
+            44,
+            "renames, removals and new channels are in documents and lists and not in the log: 3, 22 \
+             and 15 findings in three runs; with the safeguard, none",
+        )),
     },
     Case {
         safeguard: "floor",

@@ -35,6 +35,11 @@ pub(super) fn inject(world: &World, kind: Kind, pick: u64) -> Option<Wound> {
         Kind::PartitionEdge | Kind::DeafEdge | Kind::MuteEdge | Kind::SlowEdge | Kind::FlapEdge => {
             of(World::choose(pick, &edges))?
         }
+        Kind::FlapEdges => {
+            let edge = |from: &str| from.starts_with("edge-");
+            let links = world.network.links(|from, to| edge(from) && to_node(from, to));
+            ("all edges".to_owned(), links)
+        }
         Kind::PartitionWorker | Kind::SlowWorker => of(World::choose(pick, &workers))?,
         Kind::IsolateNode => {
             let node = World::choose(pick, &nodes)?;
@@ -71,7 +76,8 @@ pub(super) fn inject(world: &World, kind: Kind, pick: u64) -> Option<Wound> {
         _ => Weather::DEAD,
     };
     for link in &links {
-        if kind == Kind::FlapEdge { link.flap(FLAP) } else { link.set(weather) }
+        let flaps = matches!(kind, Kind::FlapEdge | Kind::FlapEdges);
+        if flaps { link.flap(FLAP) } else { link.set(weather) }
     }
     (!links.is_empty()).then_some(Wound { target, heal: Heal::Links(links) })
 }
