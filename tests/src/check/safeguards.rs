@@ -76,7 +76,7 @@ pub const CASES: [Case; 11] = [
         breaks: &[Guarantee::Delivered, Guarantee::Made],
         seen: Some((
             2,
-            "115, 149 and 102 entries never received by a device, where gap alone makes 4 or none",
+            "149 and 102 entries never received by a device, where either alone made none",
         )),
     },
     Case {
@@ -84,7 +84,8 @@ pub const CASES: [Case; 11] = [
         // Digests tell of every entry within a second, and what is said next shows what was missed:
         // it takes a conversation in which nothing is said afterwards, and an acknowledgement lost with
         // the live copies. (`gap` is on: without it what follows would hide what a nudge brings.) A
-        // nudge is told once and may be lost while edges flap, so digest alone makes findings as well.
+        // nudge is told once and may be lost while edges flap, so digest alone makes findings as well:
+        // what the nudge adds to it is not shown by these few runs.
         hidden_by: &["digest"],
         faults: &["slow-routes", "flap-edges"],
         more: &["--seconds 10", "--workers 1", "--only-messages", "--channels 20", "--rate 2"],
