@@ -113,6 +113,18 @@ pub fn signal(pid: u32, name: &str) -> Outcome {
     Ok(())
 }
 
+/// A number of what the system says of a process, as in `VmRSS:`; none of one that has ended.
+pub fn status(pid: u32, name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// Bytes of a process in memory.
+pub fn memory(pid: u32) -> Option<u64> {
+    status(pid, "VmRSS:")?.checked_mul(1024)
+}
+
 /// The file that one process, or its successors of the same name, write to.
 #[derive(Clone)]
 pub struct Log {

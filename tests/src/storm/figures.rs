@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::process::memory;
 use crate::stack::Stack;
 use crate::{Context as _, Outcome};
 
@@ -90,12 +91,7 @@ impl Memory {
 }
 
 fn sizes(pids: &BTreeMap<String, u32>) -> Sizes {
-    let size = |pid: &u32| {
-        let status = read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
-    };
-    pids.iter().filter_map(|(name, pid)| Some((name.clone(), size(pid)?))).collect()
+    pids.iter().filter_map(|(name, pid)| Some((name.clone(), memory(*pid)?))).collect()
 }
 
 /// Counters of the edge that all come to and of all workers.

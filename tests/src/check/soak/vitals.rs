@@ -4,13 +4,12 @@
 //! Invariant: a process is known by its name over all its restarts; a look never waits for one.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::check::faults::World;
 use crate::json::Look as _;
-use crate::{Context as _, Outcome};
+use crate::{Context as _, Outcome, process};
 
 /// One look at one process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,19 +95,10 @@ impl Life {
 
 impl Look {
     fn at(pid: u32) -> Option<Self> {
-        let root = format!("/proc/{pid}");
-        let status = std::fs::read_to_string(Path::new(&root).join("status")).ok()?;
-        let number = |name: &str| -> Option<u64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.split_whitespace().next()?.parse().ok()
-        };
-        let files = std::fs::read_dir(Path::new(&root).join("fd")).ok()?.count();
-        Some(Self {
-            pid,
-            memory: number("VmRSS:")?.checked_mul(1024)?,
-            files: u64::try_from(files).ok()?,
-            threads: number("Threads:")?,
-        })
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+        let threads = process::status(pid, "Threads:")?;
+        let memory = process::memory(pid)?;
+        Some(Self { pid, memory, files: u64::try_from(files).ok()?, threads })
     }
 }
 
