@@ -168,6 +168,9 @@ async fn one(options: &Options, seed: u64) -> Outcome<Report> {
     let recorder = Recorder::begin(seed, &format!("{options:?}"));
     let (mut world, orders) = world(options).await.during("starting the platform")?;
     world.bus.has_reference = options.single_faults;
+    if options.single_faults {
+        single::prepare(world.bus.client()).await?;
+    }
     let (over, ended) = tokio::sync::oneshot::channel::<()>();
     let referring = options.single_faults.then(|| {
         let (client, recorder) = (world.bus.client().clone(), recorder.clone());

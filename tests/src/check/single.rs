@@ -17,7 +17,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::faults::bus::REFERENCE;
 use super::record::{Answer, Event, Op, Record, What};
-use crate::{Context as _, Outcome};
+use crate::Outcome;
+use crate::eventually::{Seen, eventually};
 
 /// What is sent so soon after a fault still counts for it.
 const AFTER_US: u64 = 10_000_000;
@@ -25,6 +26,8 @@ const AFTER_US: u64 = 10_000_000;
 const EVERY: Duration = Duration::from_millis(100);
 /// How long one publish to the reference stream is waited for before it is tried again.
 const TRY: Duration = Duration::from_secs(2);
+/// The reference stream is there by then.
+const MADE_WITHIN: Duration = Duration::from_secs(30);
 /// The subject of the reference, and where it is sent on to.
 const SUBJECT: (&str, &str) = ("reference.in", "reference.out");
 
@@ -52,12 +55,8 @@ pub struct Costs {
     windows: Vec<Window>,
 }
 
-/// Publishes and listens on the bare nodes until it is dropped or `over` resolves.
-pub async fn refer(
-    client: async_nats::Client,
-    now: impl Fn() -> u64,
-    over: impl Future<Output = ()>,
-) -> Outcome<Reference> {
+/// Makes the stream that a bare publisher writes to.
+pub async fn prepare(client: &async_nats::Client) -> Outcome {
     let context = jetstream::new(client.clone());
     let (source, destination) = (SUBJECT.0.to_owned(), SUBJECT.1.to_owned());
     let config = Config {
@@ -67,7 +66,21 @@ pub async fn refer(
         republish: Some(Republish { source, destination, headers_only: false }),
         ..Config::default()
     };
-    context.create_stream(config).await.during("the reference stream")?;
+    // Nodes that have just become one may not yet know each other to be there.
+    eventually("the reference stream is made", MADE_WITHIN, async || {
+        let made = context.create_stream(config.clone()).await;
+        Ok(made.map_or_else(Seen::not_yet, |_| Seen::Done(())))
+    })
+    .await
+}
+
+/// Publishes and listens on the bare nodes until it is dropped or `over` resolves.
+pub async fn refer(
+    client: async_nats::Client,
+    now: impl Fn() -> u64,
+    over: impl Future<Output = ()>,
+) -> Outcome<Reference> {
+    let context = jetstream::new(client.clone());
     let mut heard = client.subscribe(SUBJECT.1).await?;
     let mut sent: BTreeMap<u64, (u64, Option<u64>, Option<u64>)> = BTreeMap::new();
     let mut ticks = interval(EVERY);
