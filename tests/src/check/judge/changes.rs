@@ -32,7 +32,7 @@ fn deciding<'s, 'a>(
     before: u64,
 ) -> Option<(&'s Asked<'a>, bool)> {
     let changes = || {
-        let asked = story.calls.iter().filter(move |call| call.index < before);
+        let asked = story.changes(conversation).filter(move |call| call.index < before);
         asked.filter_map(move |call| Some((call, effect(call, conversation, user)?)))
     };
     let done = changes().filter(|(call, _)| {

@@ -111,6 +111,8 @@ pub struct Story<'a> {
     pub logs: BTreeMap<u64, Log<'a>>,
     /// Faults so far.
     pub faults: u64,
+    /// The calls that change, or may change, who is in a conversation, by their places among the calls.
+    changes: BTreeMap<u64, Vec<usize>>,
     /// The SENDs of each connection and nonce, by their places among the calls.
     sends: BTreeMap<(u64, &'a str), Vec<usize>>,
 }
@@ -130,11 +132,27 @@ impl<'a> Story<'a> {
             dms: BTreeMap::new(),
             logs: BTreeMap::new(),
             faults: 0,
+            changes: BTreeMap::new(),
             sends: BTreeMap::new(),
         };
         let mut calls = BTreeMap::new();
         for note in &record.notes {
             story.take(note, &mut calls);
+        }
+        for (place, call) in story.calls.iter().enumerate() {
+            let changed = match (call.op, call.fate) {
+                (
+                    Op::AddMember { conversation, .. }
+                    | Op::RemoveMember { conversation, .. }
+                    | Op::DeleteChannel { conversation },
+                    _,
+                ) => Some(*conversation),
+                (Op::CreateChannel { .. }, Fate::Done(made)) => made,
+                _ => None,
+            };
+            if let Some(conversation) = changed {
+                story.changes.entry(conversation).or_default().push(place);
+            }
         }
         story.logs = gather(record, &story.dms);
         story
@@ -259,6 +277,12 @@ impl<'a> Story<'a> {
             _ => false,
         };
         all.filter(there).collect()
+    }
+
+    /// The calls that change, or may change, who is in a conversation, in order.
+    pub fn changes(&self, conversation: u64) -> impl Iterator<Item = &Asked<'a>> {
+        let all = self.changes.get(&conversation).into_iter().flatten();
+        all.filter_map(|&place| self.calls.get(place))
     }
 
     /// The note at an index.
