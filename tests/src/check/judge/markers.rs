@@ -1,6 +1,8 @@
 //! Read markers never move back, and unread counts are right at rest.
 //!
 //! Invariant: a marker may lag by [`LAG_US`], and is judged against what was told longer ago than that.
+//! While Cassandra is away, lists show what the worker asked last knew (a limit that the documents
+//! name), so what is shown meanwhile is not judged; at rest everything is.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +12,10 @@ use crate::check::record::{Event, Kind, Op, Seen, Shown, What};
 
 /// Markers and counts in lists may lag by that long.
 const LAG_US: u64 = 2_000_000;
+/// A store that is started again serves by then.
+const STARTS_US: u64 = 60_000_000;
+/// The store that keeps markers.
+const KEEPER: &str = "cassandra";
 /// Counts go no further.
 const UNREAD_MAX: u64 = 100;
 
@@ -38,11 +44,15 @@ pub(super) fn judge(story: &Story<'_>) -> Vec<Finding> {
         }
     }
     let mut found = Vec::new();
+    let away = away(story);
     // Notes are in the order of time, so what is shown is compared with what was known before.
     for note in &story.record.notes {
         let (person, since, list): (u64, u64, &[Shown]) = match &note.what {
             What::Heard { connection, event } => {
                 let Some(line) = story.lines.get(connection) else { continue };
+                if away.iter().any(|&(from, to)| (from..to).contains(&note.at)) {
+                    continue;
+                }
                 match event {
                     Event::Ready { conversations, .. } => {
                         (line.person, line.opened.1, conversations)
@@ -73,6 +83,26 @@ pub(super) fn judge(story: &Story<'_>) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// When the store that keeps markers was away.
+fn away(story: &Story<'_>) -> Vec<(u64, u64)> {
+    let mut open = BTreeMap::new();
+    let mut away = Vec::new();
+    for note in &story.record.notes {
+        match &note.what {
+            What::FaultBegan { fault, target, .. } if target == KEEPER => {
+                open.insert(*fault, note.at);
+            }
+            What::FaultEnded { fault } => {
+                let began = open.remove(fault);
+                away.extend(began.map(|from| (from, note.at.saturating_add(STARTS_US))));
+            }
+            _ => {}
+        }
+    }
+    away.extend(open.into_values().map(|from| (from, u64::MAX)));
+    away
 }
 
 /// Where the marker stood, if it was ahead of that id long enough before.
