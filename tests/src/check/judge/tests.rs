@@ -407,7 +407,9 @@ fn a_marker_is_as_it_was_last_known_while_its_store_is_away() {
         else {
             continue;
         };
-        conversations.iter_mut().for_each(|shown| shown.read = None);
+        for shown in conversations.iter_mut() {
+            shown.read = None;
+        }
         // Long after what was told before.
         let line = *connection;
         let opened = |note: &Note| matches!(note.what, What::Opened { connection, .. } if connection == line);
