@@ -76,6 +76,18 @@ fn delete(directory: &Path, table: &str, conversation: u64, id: u64) -> Outcome 
     Ok(())
 }
 
+/// Waits until a row is among the examples of what is missing.
+async fn missed(stack: &Stack, channel: u64, id: u64, row: &str) -> Outcome {
+    let wrong = serde_json::json!({
+        "id": id.to_string(), "conversation_id": channel.to_string(),
+        "row": row, "fault": "missing",
+    });
+    let told = trouble(stack, "the row is missed", |account| {
+        account["examples"].as_array().is_some_and(|all| all.contains(&wrong))
+    });
+    told.await.map(drop)
+}
+
 async fn talk(world: &World) -> Outcome<(u64, Vec<u64>)> {
     let (owner, member, channel) = world.channel_of_two().await?;
     let mut sent = Vec::new();
@@ -94,14 +106,7 @@ fn a_row_deleted_by_hand_is_noticed_with_its_id() {
         at_rest(stack).await?;
         for (table, row, id) in [("entries", "entry", sent[2]), ("messages", "message", sent[5])] {
             delete(stack.directory(), table, channel, id)?;
-            let wrong = serde_json::json!({
-                "id": id.to_string(), "conversation_id": channel.to_string(),
-                "row": row, "fault": "missing",
-            });
-            trouble(stack, "the row is missed", |account| {
-                account["examples"].as_array().is_some_and(|all| all.contains(&wrong))
-            })
-            .await?;
+            missed(stack, channel, id, row).await?;
         }
         let (status, said) = stack.operate(&["audit"]).await?;
         ensure!(status.code() == Some(1) && said.contains(&sent[2].to_string()), "{said}");
@@ -141,14 +146,7 @@ fn a_row_deleted_in_cassandra_is_noticed_with_its_id() {
             [("log_entries", "entry", sent[2]), ("messages", "message", sent[5])]
         {
             delete_in_cassandra(&stores, table, channel, id).await?;
-            let wrong = serde_json::json!({
-                "id": id.to_string(), "conversation_id": channel.to_string(),
-                "row": row, "fault": "missing",
-            });
-            trouble(stack, "the row is missed", |account| {
-                account["examples"].as_array().is_some_and(|all| all.contains(&wrong))
-            })
-            .await?;
+            missed(stack, channel, id, row).await?;
         }
         Ok(())
     });
