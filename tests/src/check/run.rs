@@ -6,7 +6,7 @@
 
 pub(super) mod inject;
 pub(super) mod platform;
-mod report;
+pub(super) mod report;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

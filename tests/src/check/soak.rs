@@ -10,12 +10,9 @@ mod vitals;
 
 use std::time::Duration;
 
-use tokio::time::{Instant, interval, sleep_until};
-
 use self::report::Report;
 use self::vitals::{Held, Vitals};
 use super::drive::{Drive, Traffic};
-use super::faults::World;
 use super::faults::schedule::evenly;
 use super::judge::judge;
 use super::record::Recorder;
@@ -26,8 +23,6 @@ use crate::{Context as _, Outcome, ensure};
 
 /// Traffic without faults, before the first and after the last of them.
 const CALM: Duration = Duration::from_mins(1);
-/// From one look at processes to the next, where no fault is.
-const LOOK: Duration = Duration::from_secs(5);
 /// A socket may send as much as there is to send.
 const UNLIMITED: [(&str, &str, &str); 2] =
     [("EDGE", "SEND_PER_S", "100000"), ("EDGE", "SEND_BURST", "100000")];
@@ -79,7 +74,7 @@ async fn soak(options: &Options, run: &run::Options, rate: f64) -> Outcome<Repor
     let mut drive = Drive::start(&town, traffic, &orders);
     let mut vitals = Vitals::default();
     let driven = Box::pin(async {
-        calm(&mut world, &mut vitals).await;
+        inject(&mut world, &recorder, &[], CALM, |world| vitals.look(world)).await?;
         vitals.mark_start();
         let mut held = vec![("start", Held::look(&mut world).await?)];
         let lasts = Duration::from_mins(options.minutes);
@@ -87,7 +82,7 @@ async fn soak(options: &Options, run: &run::Options, rate: f64) -> Outcome<Repor
         let planned = evenly(seed, lasts, every, &run.kinds());
         inject(&mut world, &recorder, &planned, lasts, |world| vitals.look(world)).await?;
         world.calm().await?;
-        calm(&mut world, &mut vitals).await;
+        inject(&mut world, &recorder, &[], CALM, |world| vitals.look(world)).await?;
         vitals.mark_end();
         held.push(("end", Held::look(&mut world).await?));
         come_to_rest(&recorder, &mut world, &town, &mut drive).await?;
@@ -111,16 +106,4 @@ async fn soak(options: &Options, run: &run::Options, rate: f64) -> Outcome<Repor
         run::keep(run, seed, &record, &world)?;
     }
     Ok(report)
-}
-
-/// Traffic alone, for a while.
-async fn calm(world: &mut World, vitals: &mut Vitals) {
-    let until = Instant::now() + CALM;
-    let mut looks = interval(LOOK);
-    loop {
-        tokio::select! {
-            () = sleep_until(until) => return,
-            _ = looks.tick() => vitals.look(world),
-        }
-    }
 }

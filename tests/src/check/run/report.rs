@@ -89,7 +89,8 @@ impl fmt::Display for Sum {
     }
 }
 
-fn each(faults: &BTreeMap<String, u64>) -> String {
+/// How many of each kind, in words.
+pub(in crate::check) fn each(faults: &BTreeMap<String, u64>) -> String {
     let all: Vec<_> = faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     all.join(", ")
 }

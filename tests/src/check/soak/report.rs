@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::vitals::{Held, Life, Vitals};
 use crate::check::judge::Judgement;
+use crate::check::run::report::each;
 
 /// A process that has this much more memory at the end has grown...
 const GROWN_BYTES: u64 = 64 << 20;
@@ -69,9 +70,7 @@ fn has_grown(life: &Life) -> bool {
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}", self.judgement)?;
-        let faults: Vec<_> =
-            self.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-        writeln!(out, "faults: {}", faults.join(", "))?;
+        writeln!(out, "faults: {}", each(&self.faults))?;
         for wrong in &self.wrong {
             writeln!(out, "WRONG: {wrong}")?;
         }
