@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::acts::Actor;
+use self::acts::{Actor, Voice};
 use self::client::{Client, Parts, Phase};
 use self::town::Town;
 use super::faults::Orders;
@@ -37,8 +37,8 @@ pub const SETTLED_WITHIN: Duration = Duration::from_mins(1);
 pub const CAUGHT_UP_WITHIN: Duration = Duration::from_mins(1);
 /// How long what is asked at rest is asked again.
 const ASKED_WITHIN: Duration = Duration::from_secs(20);
-/// Messages that wait for a socket.
-const WISHES: usize = 64;
+/// Messages that wait for a socket; more are not said.
+const WISHES: usize = 512;
 /// Broken rules that nobody has taken yet.
 const BROKEN: usize = 100;
 
@@ -51,6 +51,8 @@ pub struct Traffic {
     pub rate: f64,
     /// Whether nothing but messages is sent.
     pub only_messages: bool,
+    /// Messages a second of all people together, beside their acts: said whatever else is waited for.
+    pub messages: f64,
 }
 
 /// Everybody at work.
@@ -103,18 +105,26 @@ impl Drive {
                 drive.pending.push(pending);
                 sockets.push(wish);
             }
-            let actor = Actor {
-                town: town.clone(),
-                person: person.clone(),
-                random: StdRng::from_rng(&mut seeds),
-                sockets,
-                phase: seen.clone(),
-                orders: orders.clone(),
-                rate: traffic.rate / f64::from(people),
-                only_messages: traffic.only_messages,
-                count: 0,
-            };
-            drive.actors.push(AbortOnDropHandle::new(tokio::spawn(Box::pin(actor.act()))));
+            let count = f64::from(people);
+            let mut voices = vec![(Voice::Acts, traffic.rate / count)];
+            if traffic.messages > 0.0 {
+                voices.push((Voice::Talks, traffic.messages / count));
+            }
+            for (voice, rate) in voices {
+                let actor = Actor {
+                    town: town.clone(),
+                    person: person.clone(),
+                    random: StdRng::from_rng(&mut seeds),
+                    sockets: sockets.clone(),
+                    phase: seen.clone(),
+                    orders: orders.clone(),
+                    rate,
+                    voice,
+                    only_messages: traffic.only_messages || voice == Voice::Talks,
+                    count: 0,
+                };
+                drive.actors.push(AbortOnDropHandle::new(tokio::spawn(Box::pin(actor.act()))));
+            }
         }
         drive
     }

@@ -22,14 +22,17 @@ use std::time::Duration;
 use clap::ValueEnum;
 use tokio::process::Child;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use self::bus::Bus;
-use super::proxy::{Network, Weather};
+use super::proxy::{Link, Network, Weather};
 use crate::stack::Stack;
 use crate::{Context as _, Outcome};
 
 /// Everything runs again by then.
 const CALM_WITHIN: Duration = Duration::from_mins(2);
+/// How long links that break are cut: so that every connection notices.
+const BROKEN_FOR: Duration = Duration::from_millis(100);
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
@@ -48,6 +51,9 @@ pub enum Kind {
     KillLeader,
     /// SIGKILL of a node that follows.
     KillFollower,
+    /// The leading node hears no other, then dies: what it took meanwhile the others have stored, and
+    /// nobody has acknowledged it.
+    DeafLeader,
     /// SIGSTOP of the leading node.
     PauseLeader,
     /// SIGSTOP of a following node.
@@ -62,6 +68,10 @@ pub enum Kind {
     OneWayRoute,
     /// Nodes hear each other late.
     SlowRoutes,
+    /// Nodes hear each other late, then every route breaks: what was on its way is lost, copies of
+    /// what is stored and acknowledgements alike, and no client is told. The leader of a log stream is
+    /// one that no edge is connected to, where there is such a node.
+    CutRoutes,
     /// An edge's connections to one node break, and no new ones are made.
     CutEdge,
     /// An edge and all nodes: nothing passes, and nobody is told.
@@ -142,6 +152,7 @@ impl Kind {
             | Self::PartitionWorker
             | Self::SlowWorker => Family::Worker,
             Self::KillLeader
+            | Self::DeafLeader
             | Self::KillFollower
             | Self::PauseLeader
             | Self::PauseFollower
@@ -150,6 +161,7 @@ impl Kind {
             | Self::IsolateNode
             | Self::OneWayRoute
             | Self::SlowRoutes
+            | Self::CutRoutes
             | Self::DiskFull => Family::Nats,
             Self::SlowClient | Self::PartitionClient | Self::ReconnectAll => Family::Client,
             Self::StoreAway | Self::KillStore | Self::PauseStore => Family::Store,
@@ -165,6 +177,8 @@ impl Kind {
             Self::PauseEdge | Self::PauseWorker | Self::Overflow => 2_000..=8_000,
             Self::PersisterAway => 10_000..=20_000,
             Self::KillLeader | Self::KillFollower | Self::LameDuck => 1_000..=8_000,
+            // Shorter than it takes to give up leading (10 s), or to elect another (4 s).
+            Self::DeafLeader | Self::CutRoutes => 1_000..=3_000,
             Self::FlapEdge
             | Self::FlapEdges
             | Self::SlowWorker
@@ -225,7 +239,11 @@ pub enum Heal {
     /// A node has to be started, dead or not.
     Node(usize),
     /// Links are whole again.
-    Links(Vec<Arc<super::proxy::Link>>),
+    Links(Vec<Arc<Link>>),
+    /// Links have to break before they are whole again.
+    Break(Vec<Arc<Link>>),
+    /// A node has to be killed and started, and its links are whole again.
+    Deaf(usize, Vec<Arc<Link>>),
     /// A stream may grow as before.
     Stream(disk::Full),
     /// A store has to be started.
@@ -244,10 +262,12 @@ impl World {
             | Kind::PersisterAway
             | Kind::Overflow => process::inject(self, kind, pick)?,
             Kind::KillLeader
+            | Kind::DeafLeader
             | Kind::KillFollower
             | Kind::PauseLeader
             | Kind::PauseFollower
             | Kind::StepDown
+            | Kind::CutRoutes
             | Kind::LameDuck => node::inject(self, kind, pick).await?,
             Kind::DiskFull => disk::inject(self, pick).await?,
             Kind::ReconnectAll => {
@@ -268,7 +288,17 @@ impl World {
             Heal::Launch(names) => process::launch(self, &names)?,
             Heal::Continue(pids) => process::unpause(self, &pids),
             Heal::Node(index) => node::revive(self, index)?,
-            Heal::Links(links) => links.iter().for_each(|link| link.set(Weather::default())),
+            Heal::Links(links) => link::set_all(&links, Weather::default()),
+            Heal::Break(links) => {
+                link::set_all(&links, Weather::CUT);
+                sleep(BROKEN_FOR).await;
+                link::set_all(&links, Weather::default());
+            }
+            Heal::Deaf(index, links) => {
+                node::kill(self, index)?;
+                link::set_all(&links, Weather::default());
+                node::revive(self, index)?;
+            }
             Heal::Stream(full) => disk::heal(self, full).await?,
             Heal::Store(store) => self.starting.push(store::start(store)?),
         }

@@ -226,8 +226,8 @@ async fn drive(
     orders: watch::Receiver<Orders>,
 ) -> Outcome<Vec<String>> {
     let town = people(options, recorder, world).await?;
-    let traffic =
-        Traffic { seed, rate: options.rate.unwrap_or(RATE), only_messages: options.only_messages };
+    let (rate, only_messages) = (options.rate(), options.only_messages);
+    let traffic = Traffic { seed, rate, only_messages, messages: 0.0 };
     let mut drive = Drive::start(&town, traffic, &orders);
     let lasts = Duration::from_secs(options.seconds);
     let planned = schedule::plan(seed, lasts, &options.kinds());
@@ -279,6 +279,11 @@ pub(super) fn faults(record: &Record) -> BTreeMap<String, u64> {
 }
 
 impl Options {
+    /// Acts a second.
+    pub(super) fn rate(&self) -> f64 {
+        self.rate.unwrap_or(RATE)
+    }
+
     /// What may go wrong.
     pub(super) fn kinds(&self) -> Vec<Kind> {
         if self.calm {

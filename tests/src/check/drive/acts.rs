@@ -69,6 +69,15 @@ enum Act {
     Messages,
 }
 
+/// Of what a person does, what one task does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// Everything, one after the other.
+    Acts,
+    /// It talks beside that.
+    Talks,
+}
+
 /// One person's doing.
 pub struct Actor {
     /// Where.
@@ -85,6 +94,8 @@ pub struct Actor {
     pub orders: watch::Receiver<Orders>,
     /// Acts a second.
     pub rate: f64,
+    /// Which part of it.
+    pub voice: Voice,
     /// Whether nothing but messages is sent.
     pub only_messages: bool,
     /// What it has written so far.
@@ -169,7 +180,10 @@ impl Actor {
     fn on_a_socket(&mut self, act: Act) {
         let Some(place) = self.mine() else { return };
         let wish = if act == Act::Say {
-            let content = self.new_text("message");
+            let content = match self.voice {
+                Voice::Acts => self.new_text("message"),
+                Voice::Talks => self.new_text("line"),
+            };
             Wish::Say(Message { conversation: place.id, content, nonce: nonce() })
         } else {
             let ids = place.messages.iter().map(|&(id, _)| id);

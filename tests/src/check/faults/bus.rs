@@ -80,16 +80,18 @@ impl Bus {
     /// Has the reference stream, where there is one, led by a node, so that what hits the leader of a
     /// log stream hits that of the reference as well.
     pub async fn lead_reference(&self, index: usize) -> Outcome {
-        if !self.has_reference {
-            return Ok(());
-        }
-        eventually("the reference is led by the same node", LED_WITHIN, async || {
-            let leader = self.leader(REFERENCE).await?;
+        if self.has_reference { self.lead(REFERENCE, index).await } else { Ok(()) }
+    }
+
+    /// Has a stream led by a node.
+    pub async fn lead(&self, stream: &str, index: usize) -> Outcome {
+        eventually(&format!("{stream} is led by another node"), LED_WITHIN, async || {
+            let leader = self.leader(stream).await?;
             if leader == Some(index) {
                 return Ok(Seen::Done(()));
             }
             if leader.is_some() {
-                self.step_down(REFERENCE, Some(index)).await?;
+                self.step_down(stream, Some(index)).await?;
             }
             Ok(Seen::not_yet(format_args!("led by {leader:?}, not by {index}")))
         })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Heal, Kind, World, Wound};
-use crate::check::proxy::{Flow, Link, Weather};
+use crate::check::proxy::{Flow, Link, Network, Weather};
 
 /// How late a slow link is.
 const LATE_MS: std::ops::RangeInclusive<u64> = 20..=250;
@@ -49,11 +49,7 @@ pub(super) fn inject(world: &World, kind: Kind, pick: u64) -> Option<Wound> {
             (node, links)
         }
         Kind::OneWayRoute => return Some(one_way(world, pick, &nodes)),
-        Kind::SlowRoutes => {
-            let links =
-                world.network.links(|from, to| from.starts_with("nats-") && to_node(from, to));
-            ("all routes".to_owned(), links)
-        }
+        Kind::SlowRoutes => ("all routes".to_owned(), routes(world)),
         Kind::SlowClient | Kind::PartitionClient => {
             let count = u64::try_from(world.clients.max(1)).unwrap_or(1);
             let name = format!("client-{}", pick % count);
@@ -82,21 +78,40 @@ pub(super) fn inject(world: &World, kind: Kind, pick: u64) -> Option<Wound> {
     (!links.is_empty()).then_some(Wound { target, heal: Heal::Links(links) })
 }
 
+/// All that is between nodes.
+pub(super) fn routes(world: &World) -> Vec<Arc<Link>> {
+    world.network.links(|from, to| from.starts_with("nats-") && to.starts_with("nats-"))
+}
+
+pub(super) fn set_all(links: &[Arc<Link>], weather: Weather) {
+    links.iter().for_each(|link| link.set(weather));
+}
+
 /// Either of two nodes may have made the connection between them.
 fn one_way(world: &World, pick: u64, nodes: &[String; 3]) -> Wound {
     let (a, b) =
         [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)][usize::try_from(pick % 6).unwrap_or(0)];
     let (speaker, hearer) = (&nodes[a], &nodes[b]);
+    let links = deafen(&world.network, |one| one == speaker, hearer);
+    Wound { target: format!("{speaker} to {hearer}"), heal: Heal::Links(links) }
+}
+
+/// A node does not hear those that are named any more.
+pub(super) fn deafen(
+    network: &Network,
+    speaks: impl Fn(&str) -> bool,
+    hearer: &str,
+) -> Vec<Arc<Link>> {
     let mut links: Vec<Arc<Link>> = Vec::new();
-    for link in world.network.links(|from, to| from == speaker && to == hearer) {
+    for link in network.links(|from, to| speaks(from) && to == hearer) {
         link.set(Weather { there: Flow::Held, ..Weather::default() });
         links.push(link);
     }
-    for link in world.network.links(|from, to| from == hearer && to == speaker) {
+    for link in network.links(|from, to| from == hearer && speaks(to)) {
         link.set(Weather { back: Flow::Held, ..Weather::default() });
         links.push(link);
     }
-    Wound { target: format!("{speaker} to {hearer}"), heal: Heal::Links(links) }
+    links
 }
 
 fn names(world: &World, prefix: &str) -> Vec<String> {

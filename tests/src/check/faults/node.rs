@@ -2,10 +2,17 @@
 //!
 //! Invariant: one node at a time, so that two of three live.
 
+use std::time::Duration;
+
 use super::bus::REFERENCE;
-use super::{Heal, Kind, World, Wound};
+use super::{Heal, Kind, World, Wound, link};
+use crate::check::proxy::{Flow, Weather};
+use crate::json::Look as _;
 use crate::process::signal;
 use crate::{Context as _, Outcome};
+
+/// How late routes are that break.
+const LATE: Duration = Duration::from_millis(300);
 
 pub(super) async fn inject(world: &mut World, kind: Kind, pick: u64) -> Outcome<Option<Wound>> {
     let streams = world.bus.log_streams();
@@ -16,7 +23,10 @@ pub(super) async fn inject(world: &mut World, kind: Kind, pick: u64) -> Outcome<
     if leads {
         world.bus.lead_reference(leader).await?;
     }
-    let nodes = world.stack.nodes();
+    if kind == Kind::CutRoutes {
+        return late_routes(world, &stream, leader).await.map(Some);
+    }
+    let (nodes, network) = (world.stack.nodes(), &world.network);
     let place = if leads {
         leader
     } else {
@@ -30,6 +40,11 @@ pub(super) async fn inject(world: &mut World, kind: Kind, pick: u64) -> Outcome<
         Kind::KillLeader | Kind::KillFollower => {
             node.kill();
             Heal::Node(place)
+        }
+        Kind::DeafLeader => {
+            let name = node.name().to_owned();
+            let other = |one: &str| one.starts_with("nats-") && one != name;
+            Heal::Deaf(place, link::deafen(network, other, &name))
         }
         Kind::PauseLeader | Kind::PauseFollower => {
             signal(node.pid(), "STOP")?;
@@ -48,6 +63,34 @@ pub(super) async fn inject(world: &mut World, kind: Kind, pick: u64) -> Outcome<
         }
     };
     Ok(Some(Wound { target, heal }))
+}
+
+/// Has a stream led by a node that no edge is connected to, where there is one, and makes routes late.
+async fn late_routes(world: &mut World, stream: &str, leader: usize) -> Outcome<Wound> {
+    let mut idle = Vec::new();
+    for (index, node) in world.stack.nodes().iter().enumerate() {
+        let connections = node.monitor("connz?limit=10000").await?;
+        let named = connections.list("connections")?.iter().map(|one| one.text("name"));
+        if !named.flatten().any(|name| name == "natter-edge") {
+            idle.push(index);
+        }
+    }
+    let heir = idle.iter().copied().find(|&index| index == leader).or(idle.first().copied());
+    if let Some(heir) = heir {
+        world.bus.lead(stream, heir).await?;
+    }
+    let links = link::routes(world);
+    link::set_all(&links, Weather::both(Flow::Late(LATE)));
+    let leader = heir.unwrap_or(leader) + 1;
+    Ok(Wound {
+        target: format!("all routes; nats-{leader} leads {stream}"),
+        heal: Heal::Break(links),
+    })
+}
+
+pub(super) fn kill(world: &mut World, index: usize) -> Outcome {
+    world.stack.nodes().get_mut(index).during("no such node")?.kill();
+    Ok(())
 }
 
 pub(super) fn revive(world: &mut World, index: usize) -> Outcome {

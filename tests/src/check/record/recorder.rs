@@ -16,8 +16,8 @@ use serde_json::Value;
 use super::{Answer, Entry, Event, Message, Note, Op, Record, Seen, User, What, read};
 use crate::{Context as _, Outcome, ensure};
 
-/// Notes that one run may make: about 1 GB, hours of a busy run.
-pub const NOTES: usize = 4_000_000;
+/// Notes that one run may make: some gigabytes, an hour of a busy soak.
+pub const NOTES: usize = 20_000_000;
 
 /// A call that was noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

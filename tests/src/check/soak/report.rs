@@ -22,6 +22,8 @@ pub(super) struct Report {
     pub judgement: Judgement,
     pub wrong: Vec<String>,
     pub faults: BTreeMap<String, u64>,
+    /// Messages a second while faults came.
+    pub acknowledged: f64,
     pub vitals: Vitals,
     /// At the start, at the end, at rest.
     pub held: Vec<(&'static str, Held)>,
@@ -71,6 +73,7 @@ impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}", self.judgement)?;
         writeln!(out, "faults: {}", each(&self.faults))?;
+        writeln!(out, "{:.0} messages acknowledged a second under them", self.acknowledged)?;
         for wrong in &self.wrong {
             writeln!(out, "WRONG: {wrong}")?;
         }
