@@ -20,6 +20,8 @@ use bus_schema::runtime::settings::BusSettings;
 use bus_schema::runtime::shutdown::Shutdown;
 use natter_tests::eventually::{Seen, eventually};
 use natter_tests::nats::NatsServer;
+use natter_tests::nats::cluster::Cluster;
+use natter_tests::stack::{Direct, make_secrets};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
@@ -75,30 +77,43 @@ impl Worker {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_is_lost_with_a_worker_that_stops() {
-    assert_eq!(RenewCredentials::REPEAT, Repeat::Unsafe);
     let server = NatsServer::bare().await.unwrap();
     let settings = BusSettings { url: server.url(), ..BusSettings::default() };
-    let bus = Bus::connect(&settings, BusUser::Edge).await.unwrap();
+    stop_among_callers([&settings; 3]).await;
+}
+
+/// Under the permissions that the roles have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_is_lost_with_a_worker_at_another_node_than_its_callers() {
+    let directory = tempfile::tempdir().unwrap();
+    let secrets = directory.path().join("secrets");
+    make_secrets(&secrets).unwrap();
+    let cluster = Cluster::start(&secrets, directory.path(), &Direct).await.unwrap();
+    let settings: Vec<_> = cluster
+        .nodes
+        .iter()
+        .map(|node| BusSettings {
+            url: node.url(),
+            secrets: secrets.clone(),
+            ..BusSettings::default()
+        })
+        .collect();
+    stop_among_callers([&settings[0], &settings[1], &settings[2]]).await;
+}
+
+/// Callers, one worker that stays and one that comes and goes, at a node each.
+async fn stop_among_callers([callers, stays, goes]: [&BusSettings; 3]) {
+    assert_eq!(RenewCredentials::REPEAT, Repeat::Unsafe);
+    let bus = Bus::connect(callers, BusUser::Edge).await.unwrap();
     let enough = Shutdown::new();
-    let lasting = Worker::start(&settings).await;
+    let lasting = Worker::start(stays).await;
     let mut calling = JoinSet::new();
     for caller in 0..CALLERS {
         let (bus, enough) = (bus.clone(), enough.clone());
-        calling.spawn(async move {
-            let call = Call::asserted(UserId(caller)).timeout(ANSWER);
-            let (mut answered, mut lost) = (0_u32, 0_u32);
-            while !enough.is_requested() {
-                match bus.call::<RenewCredentials>(&call, &Empty {}).await.unwrap_err().code {
-                    Code::NotFound => answered += 1,
-                    Code::UnknownOutcome => lost += 1,
-                    other => panic!("{other:?}"),
-                }
-            }
-            (answered, lost)
-        });
+        calling.spawn(call_again_and_again(bus, UserId(caller), enough));
     }
     for _ in 0..ROUNDS {
-        Worker::start(&settings).await.stop_at_work().await;
+        Worker::start(goes).await.stop_at_work().await;
     }
     enough.request();
     let (mut answered, mut lost) = (0, 0);
@@ -111,6 +126,20 @@ async fn no_call_is_lost_with_a_worker_that_stops() {
     let call = Call::asserted(UserId(1)).timeout(PATIENCE);
     let nobody = bus.call::<RenewCredentials>(&call, &Empty {}).await;
     assert_eq!(nobody.unwrap_err().code, Code::Unavailable, "nobody serves it: at once known");
+}
+
+/// How many calls were answered, and how many not.
+async fn call_again_and_again(bus: Bus, user: UserId, enough: Shutdown) -> (u32, u32) {
+    let call = Call::asserted(user).timeout(ANSWER);
+    let (mut answered, mut lost) = (0, 0);
+    while !enough.is_requested() {
+        let answer = bus.call::<RenewCredentials>(&call, &Empty {}).await;
+        match answer.unwrap_err().code {
+            Code::NotFound => answered += 1,
+            _ => lost += 1,
+        }
+    }
+    (answered, lost)
 }
 
 /// What `nats micro` asks.
