@@ -178,6 +178,11 @@ impl BusUser {
                 "$JS.API.STREAM.LIST",
             ]),
         }
+        if self.answers() {
+            // Who leaves asks itself something: the answer comes behind the last request.
+            let role = self.service().map_or(self.name(), Service::name);
+            all.push(subjects::ping(&subjects::service(role), "*"));
+        }
         all
     }
 

@@ -5,6 +5,7 @@
 //! changes: its partition is `id mod 256`, for ever.
 
 mod bots;
+mod discovery;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +13,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use self::bots::*;
+pub use self::discovery::*;
 use crate::ids::{ConversationId, StreamIndex, UserId};
 
 /// Partitions of the log, for ever.

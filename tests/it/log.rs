@@ -1,4 +1,5 @@
-//! The log itself, below edges and workers: appending in groups, and asking.
+//! The log itself, below edges and workers: appending in groups, asking, and stopping.
 
 mod append;
 mod call;
+mod stop;

@@ -69,14 +69,14 @@ pub(crate) const USERS: [Row; 12] = [
     },
     Row {
         name: "auth",
-        says: &[&["ev.eph.sessions", "svc.profiles.get"]],
+        says: &[&["ev.eph.sessions", "svc.profiles.get", "$SRV.PING.natter-auth.x"]],
         hears: &["svc.auth.>", "svc.auth.sign_in", ANSWERS_FOR_ITSELF],
     },
     Row {
         name: "profiles",
         says: &[
             &["ev.eph.profiles", "ev.eph.1.c.513", "ev.eph.255.u.255"],
-            &["svc.channels.access", "svc.auth.keys"],
+            &["svc.channels.access", "svc.auth.keys", "$SRV.PING.natter-profiles.x"],
         ],
         hears: &["svc.profiles.>", "svc.profiles.get", "ev.eph.profiles", ANSWERS_FOR_ITSELF],
     },
@@ -85,13 +85,13 @@ pub(crate) const USERS: [Row; 12] = [
         says: &[
             LOOKING_AT_THE_LOG,
             &["log.1.c.513", "log.255.u.255", "ev.eph.255.u.255"],
-            &["svc.profiles.get", "svc.auth.keys"],
+            &["svc.profiles.get", "svc.auth.keys", "$SRV.PING.natter-channels.x"],
         ],
         hears: &["svc.channels.>", "svc.channels.access", ANSWERS_FOR_ITSELF],
     },
     Row {
         name: "history",
-        says: &[READING_THE_LOG, &["ev.eph.digest.0"]],
+        says: &[READING_THE_LOG, &["ev.eph.digest.0", "$SRV.PING.natter-history.x"]],
         hears: &["svc.history.>", "svc.history.0.range", "ev.eph.floor.*", ANSWERS_FOR_ITSELF],
     },
     Row {
@@ -110,6 +110,7 @@ pub(crate) const USERS: [Row; 12] = [
             &["ev.eph.profiles", "svc.channels.access", "svc.auth.keys"],
             &["$JS.API.CONSUMER.CREATE.BOTS.bot_7", "$JS.API.CONSUMER.DELETE.BOTS.bot_7"],
             &["$JS.API.CONSUMER.CREATE.BOTS.bot_7.bot.7.events", "$JS.API.STREAM.PURGE.BOTS"],
+            &["$SRV.PING.natter-bots.x"],
         ],
         hears: &["svc.bots.>", "svc.bots.create", ANSWERS_FOR_ITSELF],
     },
@@ -120,6 +121,7 @@ pub(crate) const USERS: [Row; 12] = [
             &["log.1.c.513", "log.2.d.4.9.258", "ev.eph.1.c.513", "ev.eph.2.d.4.9.258"],
             &["svc.profiles.get", "svc.channels.access", "svc.history.0.range"],
             &["svc.bots.create", "svc.bots.renew", "svc.bots.which"],
+            &["$SRV.PING.natter-ingress.x"],
         ],
         hears: &["bot.*.send.*", "bot.*.api.*.*", "bot.7.send.9", ANSWERS_FOR_ITSELF],
     },
@@ -139,7 +141,7 @@ pub(crate) const USERS: [Row; 12] = [
         name: "auditor",
         says: &[
             READING_THE_LOG,
-            &["$JS.API.STREAM.MSG.GET.BOTS"],
+            &["$JS.API.STREAM.MSG.GET.BOTS", "$SRV.PING.natter-audit.x"],
             &["$KV.natter_leases.0", "$JS.API.STREAM.MSG.GET.KV_natter_leases"],
             &["$JS.API.DIRECT.GET.KV_natter_leases.$KV.natter_leases.0"],
         ],
@@ -162,6 +164,9 @@ pub(crate) const USERS: [Row; 12] = [
             LOOKING_AT_THE_LOG,
             &["$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST"],
             &["$SRV.PING", "$SRV.STATS.natter-auth", "svc.audit.0.report"],
+            &["$SRV.PING.natter-auth.x", "$SRV.PING.natter-profiles.x"],
+            &["$SRV.PING.natter-channels.x", "$SRV.PING.natter-history.x"],
+            &["$SRV.PING.natter-bots.x", "$SRV.PING.natter-ingress.x", "$SRV.PING.natter-audit.x"],
         ],
         hears: &[],
     },

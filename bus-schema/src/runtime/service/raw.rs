@@ -1,6 +1,7 @@
 //! Subjects beside operations, for those who ask without knowing operations: bots.
 
 use async_nats::Message;
+use futures::FutureExt as _;
 
 use super::{Host, ServeError};
 
@@ -16,6 +17,6 @@ impl Host {
         F: Fn(Message) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        self.accept(name.to_owned(), subject, move |request| handler(request.message)).await
+        self.accept(name.to_owned(), subject, move |request| handler(request).map(|()| None)).await
     }
 }
