@@ -2,3 +2,4 @@
 
 mod append;
 mod call;
+mod step_down;
