@@ -94,6 +94,19 @@ pub(super) async fn publish_until(
     let mut unanswered = FuturesUnordered::new();
     let (mut next, mut silence) = (Instant::now(), FIRST_SILENCE);
     loop {
+        // Not by the timer: that is only exact to a millisecond, which is more than an append takes.
+        let now = Instant::now();
+        if now >= deadline {
+            let unknown = sent || !unanswered.is_empty();
+            return Err(if unknown { PublishError::Unknown } else { PublishError::NotConnected });
+        }
+        if now >= next && bus.is_connected() {
+            unanswered.push(attempt(bus, &subject, &headers, &payload));
+            next = now + silence;
+            silence = (silence * 2).min(PUBLISH_ATTEMPT);
+        } else if now >= next {
+            next = now + jitter(PAUSE);
+        }
         tokio::select! {
             biased;
             Some(end) = unanswered.next() => match end {
@@ -109,21 +122,7 @@ pub(super) async fn publish_until(
                     next = next.min(Instant::now() + jitter(PAUSE));
                 }
             },
-            () = sleep_until(next) => {
-                if next >= deadline {
-                    let unknown = sent || !unanswered.is_empty();
-                    return Err(if unknown { PublishError::Unknown } else { PublishError::NotConnected });
-                }
-                let wait = if bus.is_connected() {
-                    unanswered.push(attempt(bus, &subject, &headers, &payload));
-                    let wait = silence;
-                    silence = (silence * 2).min(PUBLISH_ATTEMPT);
-                    wait
-                } else {
-                    jitter(PAUSE)
-                };
-                next = (Instant::now() + wait).min(deadline);
-            }
+            () = sleep_until(next.min(deadline)) => {}
         }
     }
 }
