@@ -2,4 +2,5 @@
 
 mod append;
 mod call;
+mod step_down;
 mod stop;

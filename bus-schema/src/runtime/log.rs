@@ -1,8 +1,7 @@
 //! Writing to the log and reading it in order.
 //!
-//! Invariants: [`publish`] returns a sequence only when the entry is on disk on a quorum, and
-//! repeats only with the same message id. [`Reader`] gives every entry of its stream after its
-//! start, in order, without a hole but for those the stream itself no longer has.
+//! Invariant: [`Reader`] gives every entry of its stream after its start, in order, without a hole
+//! but for those the stream itself no longer has.
 //!
 //! Leaves out what entries mean.
 
@@ -10,143 +9,25 @@ pub mod append;
 pub mod batch;
 pub mod group;
 pub mod leader;
+pub mod publish;
 
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig, OrderedError};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
-use async_nats::jetstream::context::PublishErrorKind;
 use axum::body::Bytes;
 use futures::StreamExt as _;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::sleep;
+
+pub use publish::{PUBLISH_DEADLINE, PublishError, Published, publish};
 
 use super::bus::{Bus, Status, jitter};
 use crate::entry::{Entry, Undecodable};
 use crate::ids::StreamIndex;
-use crate::sabotage::{Safeguard, off};
 use crate::streams::{HEADER_TYPE, LogStream};
 use crate::subjects::LogSubject;
 use crate::timestamp::Timestamp;
-
-/// Where an entry was stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
-    /// Its stream sequence.
-    pub sequence: u64,
-    /// The log had it already, at that sequence.
-    pub duplicate: bool,
-}
-
-/// Why an entry was not, or perhaps not, stored.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// Nothing was sent: too many appends are waiting already.
-    #[error("too many appends are waiting")]
-    Busy,
-    /// It certainly was not.
-    #[error("refused: {0}")]
-    Refused(String),
-    /// Nothing was sent.
-    #[error("NATS is not connected")]
-    NotConnected,
-    /// It may have been.
-    #[error("no answer in time")]
-    Unknown,
-}
-
-/// How long publishing is tried in all.
-pub const PUBLISH_DEADLINE: Duration = Duration::from_secs(15);
-/// How long one attempt waits for its acknowledgement.
-const PUBLISH_ATTEMPT: Duration = Duration::from_secs(5);
-/// The longest message id: NATS keeps each for the whole window.
-const MSG_ID_BYTES: usize = 80;
-
-/// Appends to the log. `kind` goes to the type header, `msg_id` de-duplicates within 5 minutes.
-pub async fn publish(
-    bus: &Bus,
-    place: LogSubject,
-    kind: &str,
-    payload: String,
-    msg_id: &str,
-) -> Result<Published, PublishError> {
-    let deadline = Instant::now() + PUBLISH_DEADLINE;
-    publish_until(bus, place, kind, Bytes::from(payload), msg_id, deadline, false).await
-}
-
-/// Publishes until it is stored or the deadline has passed; `sent`: it may have been stored before.
-async fn publish_until(
-    bus: &Bus,
-    place: LogSubject,
-    kind: &str,
-    payload: Bytes,
-    msg_id: &str,
-    deadline: Instant,
-    mut sent: bool,
-) -> Result<Published, PublishError> {
-    if msg_id.len() > MSG_ID_BYTES {
-        return Err(PublishError::Refused("message id too long".to_owned()));
-    }
-    let headers = headers(kind, msg_id);
-    let subject = place.to_string();
-    loop {
-        if bus.is_connected() {
-            match attempt(bus, &subject, &headers, &payload).await {
-                Ok(published) => return Ok(published),
-                Err(PublishError::Refused(why)) if !sent => return Err(PublishError::Refused(why)),
-                Err(error) => {
-                    tracing::debug!(%error, %place, "publishing again");
-                    sent = sent || !matches!(error, PublishError::NotConnected);
-                }
-            }
-        }
-        if Instant::now() >= deadline {
-            return Err(if sent { PublishError::Unknown } else { PublishError::NotConnected });
-        }
-        sleep(jitter(Duration::from_millis(250))).await;
-    }
-}
-
-fn headers(kind: &str, msg_id: &str) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(HEADER_TYPE, kind);
-    if !off(Safeguard::Deduplication) {
-        headers.insert(async_nats::header::NATS_MESSAGE_ID, msg_id);
-    }
-    headers
-}
-
-async fn attempt(
-    bus: &Bus,
-    subject: &str,
-    headers: &HeaderMap,
-    payload: &Bytes,
-) -> Result<Published, PublishError> {
-    let publish =
-        bus.jetstream().publish_with_headers(subject.to_owned(), headers.clone(), payload.clone());
-    let acknowledged = timeout(PUBLISH_ATTEMPT, async { publish.await?.await });
-    match acknowledged.await {
-        Ok(Ok(ack)) => Ok(Published { sequence: ack.sequence, duplicate: ack.duplicate }),
-        Ok(Err(error)) => Err(match error.kind() {
-            // Nobody listens: between two leaders, or before the stream exists.
-            PublishErrorKind::StreamNotFound => PublishError::NotConnected,
-            PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => PublishError::Unknown,
-            _ if retryable(&error) => PublishError::Unknown,
-            _ => PublishError::Refused(error.to_string()),
-        }),
-        Err(_) => Err(PublishError::Unknown),
-    }
-}
-
-/// Answers that say "not now": 10158 (de-duplication not ready) and 429/10167 (too many in
-/// flight), measured on NATS 2.15, and 503 (no leader, no room to store).
-fn retryable(error: &async_nats::jetstream::context::PublishError) -> bool {
-    use std::error::Error as _;
-    let source = error.source().map(ToString::to_string).unwrap_or_default();
-    let text = format!("{error} {source}");
-    ["10158", "10167", "10164", "429", "503"].iter().any(|code| text.contains(code))
-}
 
 /// What the log holds at one sequence.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use rand::distr::{Alphanumeric, SampleString as _};
 use serde::Deserialize;
 
-use super::PUBLISH_ATTEMPT;
+use super::publish::PUBLISH_ATTEMPT;
 use crate::runtime::bus::Bus;
 
 /// The most members of a batch that the server takes (NATS 2.15).

@@ -10,6 +10,11 @@
 //! consecutive sequences. Whatever becomes of a batch, each member ends as if it had been published
 //! by itself: with its own sequence, or by [`publish_until`] under the same message id.
 //!
+//! A batch that a leader dropped when it stepped down is not waited for: after [`FIRST_SILENCE`] one of
+//! its members is sent by itself as well. A stream takes what one connection sends in order, so where
+//! it answers for that one and not for the batch, it has no answer for the batch to give. Where it is
+//! only slow, it has one message more to read for each batch.
+//!
 //! Leaves out what entries mean, and order between callers that do not wait for each other.
 
 use std::collections::{HashSet, VecDeque};
@@ -17,10 +22,13 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::batch::{self, BATCH_MEMBERS, BatchError};
-use super::{PUBLISH_DEADLINE, PublishError, Published, attempt, headers, publish_until};
+use super::publish::{
+    FIRST_SILENCE, PUBLISH_ATTEMPT, PUBLISH_DEADLINE, PublishError, Published, headers,
+    publish_until,
+};
 use crate::runtime::bus::Bus;
 use crate::streams::Layout;
 use crate::subjects::LogSubject;
@@ -52,17 +60,29 @@ struct Member {
     kind: &'static str,
     payload: Bytes,
     msg_id: String,
+    deadline: Instant,
     reply: oneshot::Sender<Answer>,
 }
 
-/// What became of a member's batch.
-#[derive(Debug, Clone, Copy)]
+/// What a member is told.
+#[derive(Debug)]
 enum Answer {
-    Stored(Published),
-    /// It certainly was not stored.
+    Ended(Result<Published, PublishError>),
+    /// To go on by itself. `sent`: it may have been stored.
+    GoOn {
+        sent: bool,
+    },
+}
+
+/// Why nothing is known of the members of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failed {
+    /// None of them was stored.
     Refused,
-    /// It may have been.
-    Unknown,
+    /// They may have been, and the stream answers for others.
+    Lost,
+    /// They may have been; the stream does not answer.
+    Silent,
 }
 
 impl Group {
@@ -93,14 +113,14 @@ impl Group {
         if let Some(queue) = self.streams.get(usize::from(self.layout.stream_of(place).0)) {
             let (reply, answer) = oneshot::channel();
             let msg_id = msg_id.to_owned();
-            let member = Member { place, kind, payload: payload.clone(), msg_id, reply };
+            let member = Member { place, kind, payload: payload.clone(), msg_id, deadline, reply };
             if let Err(mpsc::error::TrySendError::Full(_)) = queue.try_send(member) {
                 return Err(PublishError::Busy);
             }
             match answer.await {
-                Ok(Answer::Stored(published)) => return Ok(published),
-                Ok(Answer::Refused) | Err(_) => {}
-                Ok(Answer::Unknown) => sent = true,
+                Ok(Answer::Ended(ended)) => return ended,
+                Ok(Answer::GoOn { sent: before }) => sent = before,
+                Err(_) => {}
             }
         }
         publish_until(&self.bus, place, kind, payload, msg_id, deadline, sent).await
@@ -118,7 +138,14 @@ async fn append_all(bus: Bus, mut waiting: mpsc::Receiver<Member>, members: usiz
             }
         }
         // Those under way by themselves hold back the next: meanwhile a batch may gather.
-        let Ok(turn) = Arc::clone(&alone).acquire_owned().await else { return };
+        let turn = match timeout(PUBLISH_ATTEMPT, Arc::clone(&alone).acquire_owned()).await {
+            Ok(Ok(turn)) => turn,
+            Ok(Err(_)) => return,
+            Err(_) => {
+                let_go(&mut gathered, &mut waiting);
+                continue;
+            }
+        };
         while gathered.len() < members
             && let Ok(member) = waiting.try_recv()
         {
@@ -138,10 +165,14 @@ async fn append_all(bus: Bus, mut waiting: mpsc::Receiver<Member>, members: usiz
         if append_batch(&bus, take_batch(&mut gathered)).await {
             continue;
         }
-        // The stream does not answer: nobody waits here for it one after the other.
-        answer_all(gathered.drain(..), Answer::Refused);
-        answer_all(std::iter::from_fn(|| waiting.try_recv().ok()), Answer::Refused);
+        let_go(&mut gathered, &mut waiting);
     }
+}
+
+/// The stream does not answer: nobody waits here for it one after the other.
+fn let_go(gathered: &mut VecDeque<Member>, waiting: &mut mpsc::Receiver<Member>) {
+    go_on(gathered.drain(..), false);
+    go_on(std::iter::from_fn(|| waiting.try_recv().ok()), false);
 }
 
 /// The first of those gathered that can go together: up to the bytes of a batch, and each message
@@ -159,61 +190,73 @@ fn take_batch(gathered: &mut VecDeque<Member>) -> Vec<Member> {
 
 async fn append_alone(bus: &Bus, member: Member) {
     if !bus.is_connected() {
-        return answer_all([member], Answer::Refused);
+        return go_on([member], false);
     }
-    let headers = headers(member.kind, &member.msg_id);
-    let done = attempt(bus, &member.place.to_string(), &headers, &member.payload).await;
-    let answer = match done {
-        Ok(published) => Answer::Stored(published),
-        Err(PublishError::Unknown) => Answer::Unknown,
-        Err(_) => Answer::Refused,
-    };
-    answer_all([member], answer);
+    let Member { place, kind, payload, msg_id, deadline, reply } = member;
+    let ended = publish_until(bus, place, kind, payload, &msg_id, deadline, false).await;
+    let _ = reply.send(Answer::Ended(ended));
 }
 
 /// Has a batch stored, and answers its members. Whether the stream answered in time.
 async fn append_batch(bus: &Bus, batch: Vec<Member>) -> bool {
     metrics::histogram!("natter_log_batch_members").record(count(batch.len()));
-    let stored = if bus.is_connected() { send(bus, &batch).await } else { Err(Answer::Refused) };
+    let stored = if bus.is_connected() { send(bus, &batch).await } else { Err(Failed::Refused) };
     match stored {
         Ok(last) => {
             let first = (last + 1).saturating_sub(batch.len() as u64);
             for (sequence, member) in (first..).zip(batch) {
                 let published = Published { sequence, duplicate: false };
-                answer_all([member], Answer::Stored(published));
+                let _ = member.reply.send(Answer::Ended(Ok(published)));
             }
             true
         }
-        Err(answer) => {
+        Err(failed) => {
             metrics::counter!("natter_log_batches_failed_total").increment(1);
-            tracing::debug!(members = batch.len(), ?answer, "a batch failed");
-            answer_all(batch, answer);
-            !matches!(answer, Answer::Unknown)
+            tracing::debug!(members = batch.len(), ?failed, "a batch failed");
+            go_on(batch, failed != Failed::Refused);
+            failed != Failed::Silent
         }
     }
 }
 
 /// Whoever asked may have gone away; what the log has it has all the same.
-fn answer_all(members: impl IntoIterator<Item = Member>, answer: Answer) {
+fn go_on(members: impl IntoIterator<Item = Member>, sent: bool) {
     for member in members {
-        let _ = member.reply.send(answer);
+        let _ = member.reply.send(Answer::GoOn { sent });
     }
 }
 
 /// Sends a batch; the sequence of its last member.
-async fn send(bus: &Bus, members: &[Member]) -> Result<u64, Answer> {
+async fn send(bus: &Bus, members: &[Member]) -> Result<u64, Failed> {
+    let Some(one) = members.first() else { return Err(Failed::Refused) };
     let batch = members.iter().map(|member| batch::Member {
         subject: member.place.to_string(),
         headers: headers(member.kind, &member.msg_id),
         payload: member.payload.clone(),
     });
-    batch::commit(bus, batch.collect()).await.map_err(|error| {
+    let committed = tokio::select! {
+        biased;
+        committed = batch::commit(bus, batch.collect()) => committed,
+        () = passed_by(bus, one) => return Err(Failed::Lost),
+    };
+    committed.map_err(|error| {
         tracing::debug!(%error, "a batch was not stored");
         match error {
-            BatchError::Refused(_) => Answer::Refused,
-            BatchError::Unknown => Answer::Unknown,
+            BatchError::Refused(_) => Failed::Refused,
+            BatchError::Unknown => Failed::Silent,
         }
     })
+}
+
+/// Waits until a member that was sent after its batch is answered before it. For ever if it never is.
+async fn passed_by(bus: &Bus, member: &Member) {
+    sleep(FIRST_SILENCE).await;
+    let Member { place, kind, payload, msg_id, deadline, .. } = member;
+    let payload = payload.clone();
+    let answered = publish_until(bus, *place, kind, payload, msg_id, *deadline, true).await;
+    if answered.is_err() {
+        std::future::pending().await
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a histogram of small numbers")]
