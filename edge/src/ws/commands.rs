@@ -13,6 +13,8 @@ use bus_schema::frames::{self, ClientFrame, Send, event, op};
 use bus_schema::ids::{ConversationId, UserId};
 use rand::distr::{Alphanumeric, SampleString as _};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::outbox::Outbox;
@@ -22,11 +24,15 @@ use crate::{read, send};
 /// TYPING and READ frames that wait; more are dropped or refused.
 const ASIDE: usize = 64;
 
+/// How long who leaves waits for the answers to SENDs.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
 /// The queues of one socket's commands.
 pub(super) struct Commands {
     outbox: Arc<Outbox>,
     sends: mpsc::Sender<Send>,
     aside: mpsc::Sender<ClientFrame>,
+    sending: JoinHandle<()>,
 }
 
 impl Commands {
@@ -36,7 +42,7 @@ impl Commands {
         let (sends, mut waiting) = mpsc::channel::<Send>(burst);
         let worker = Worker { edge: edge.clone(), outbox: outbox.clone(), user };
         let second = Worker { edge: edge.clone(), outbox: outbox.clone(), user };
-        tokio::spawn(async move {
+        let sending = tokio::spawn(async move {
             while let Some(send) = waiting.recv().await {
                 let request_id = request_id();
                 let span = tracing::info_span!("send", %request_id);
@@ -51,7 +57,14 @@ impl Commands {
                 second.aside(frame, &request_id).instrument(span).await;
             }
         });
-        Self { outbox, sends, aside }
+        Self { outbox, sends, aside, sending }
+    }
+
+    /// Takes nothing more, and waits until each SEND that was taken has its answer queued, but no
+    /// longer than [`LAST_ANSWERS`].
+    pub(super) async fn finish(self) {
+        drop(self.sends);
+        let _ = timeout(LAST_ANSWERS, self.sending).await;
     }
 
     /// Takes a SEND.
@@ -127,7 +140,7 @@ impl Worker {
     async fn aside(&self, frame: ClientFrame, request_id: &str) {
         let (op, id, outcome) = match frame {
             ClientFrame::Typing(id) => {
-                let typing = tokio::time::timeout(TYPING_PATIENCE, self.typing(id, request_id));
+                let typing = timeout(TYPING_PATIENCE, self.typing(id, request_id));
                 (op::TYPING, id, typing.await.unwrap_or(Ok(())))
             }
             ClientFrame::Read(id, entry) => {

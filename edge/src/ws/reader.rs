@@ -77,6 +77,10 @@ pub(super) async fn run(
             after_ms = &mut leave => {
                 let frame = frames::control(op::RECONNECT, Some(&Reconnect { after_ms }));
                 outbox.push_sure(frame.into());
+                tokio::select! {
+                    () = commands.finish() => {}
+                    () = written.requested() => return None,
+                }
                 return Some(Close::Unavailable);
             }
             () = written.requested() => return None,

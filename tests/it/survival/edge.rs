@@ -10,6 +10,8 @@ use natter_tests::{Outcome, ensure};
 use crate::support::alone;
 
 const LIMIT: Duration = Duration::from_mins(3);
+/// Sent at once by one socket.
+const SENDS: usize = 60;
 
 fn messages(events: &[Event]) -> Outcome<Vec<u64>> {
     let messages = events.iter().filter(|event| event.name == "MESSAGE_CREATE");
@@ -103,6 +105,35 @@ fn an_edge_that_leaves_says_so_first_and_ends_well() {
         got.extend(session.drain()?);
         let ids = messages(&got)?;
         assert_eq!((ids.len(), ids.last()), (2, Some(&after)));
+        Ok(())
+    });
+}
+
+#[test]
+fn an_edge_that_leaves_answers_every_send_that_it_carried_out() {
+    alone(LIMIT, Plan::default(), async |stack, world| {
+        let (owner, _, channel) = world.channel_of_two().await?;
+        for _ in 0..3 {
+            let mut session =
+                Session::resume(&world.edges[1], owner.token(), Cursors::default()).await?.0;
+            let before = paging::forwards(&owner.api, channel, 100).await?.len();
+            for index in 0..SENDS {
+                session.send(channel, &format!("message {index}"), &nonce()).await?;
+            }
+            session.wait("the first ACK", |event| event.kind == Kind::Ack).await?;
+            let leaving = stack.drain("edge-1");
+            let watching = async {
+                let mut acknowledged = 1;
+                while let Ok(event) = session.next().await {
+                    acknowledged += usize::from(event.kind == Kind::Ack);
+                }
+                Ok(acknowledged)
+            };
+            let ((), acknowledged) = tokio::try_join!(leaving, watching)?;
+            let after = paging::forwards(&owner.api, channel, 100).await?.len();
+            assert_eq!(after - before, acknowledged, "what is in the log was acknowledged");
+            stack.revive("edge-1").await?;
+        }
         Ok(())
     });
 }
