@@ -56,6 +56,9 @@ impl Rates {
 
 /// How long a silent client lives.
 const SILENCE: Duration = Duration::from_millis(2 * limits::HEARTBEAT_MS);
+/// Milliseconds over which the clients of an edge that stops are spread at most: the other edges are
+/// well, and admit them at their own rate.
+const STOP_SPREAD_MS: u64 = 1_000;
 
 /// Reads until the socket must be closed, or is (nothing).
 pub(super) async fn run(
@@ -140,7 +143,9 @@ async fn leave(edge: Arc<Edge>) -> u64 {
             cut_off + Duration::from_millis(after_ms)
         };
         tokio::select! {
-            () = edge.shutdown.requested() => return after_ms.min(1_000),
+            () = edge.shutdown.requested() => {
+                return rand::rng().random_range(0..=spread.min(STOP_SPREAD_MS));
+            }
             changed = status.changed() => if changed.is_err() { return 0 },
             () = sleep_until(now.since + patience), if !now.connected => return 0,
         }
