@@ -4,12 +4,14 @@
 //! up to that stream sequence. A worker that has not read as far as `min` waits up to a second and
 //! then answers `unavailable`; it never guesses.
 
+mod members;
 mod page;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use self::members::{MEMBERS_MAX, MembersReply, MembersRequest};
 pub use self::page::{Bound, page_limit};
 use super::operations;
 use crate::entry::{Entry, EntryKind, Undecodable};
@@ -24,6 +26,8 @@ operations! { History:
     Range, "range", Platform, Safe, RangeRequest => RangeReply;
     /// Where some conversations of one user stand: newest entry, marker, unread, newest messages.
     Summaries, "summaries", Platform, Safe, SummariesRequest => SummariesReply;
+    /// Which of some conversations a user is a member of.
+    Members, "members", Platform, Safe, MembersRequest => MembersReply;
     /// Which places of the stream got entries after a sequence.
     Changes, "changes", Platform, Safe, ChangesRequest => ChangesReply;
     /// A page of messages in their final state.

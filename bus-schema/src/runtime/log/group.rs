@@ -255,7 +255,7 @@ async fn passed_by(bus: &Bus, member: &Member) {
     let payload = payload.clone();
     let answered = publish_until(bus, *place, kind, payload, msg_id, *deadline, true).await;
     if answered.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -13,6 +13,7 @@ mod changes;
 mod follow;
 mod known;
 mod latest;
+mod members;
 mod messages;
 #[cfg(test)]
 mod model_tests;
@@ -141,6 +142,7 @@ async fn offer(host: &mut Host, view: &Arc<View>) -> Result<(), RoleError> {
     }
     operation!(ops::Range, range::handle);
     operation!(ops::Summaries, summaries::handle);
+    operation!(ops::Members, members::handle);
     operation!(ops::Changes, changes::handle);
     operation!(ops::Messages, messages::handle);
     operation!(ops::GetMessage, messages::one);

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::tail::{Tail, TailSettings};
 use super::view::View;
-use super::{messages, range, set_read, summaries};
+use super::{members, messages, range, set_read, summaries};
 use crate::store::conformance::history::model::{self, Log, PLACE};
 use crate::store::embedded::history::SqliteHistory;
 use crate::store::history::{HistoryStore, MessageRecord, after, before};
@@ -124,6 +124,14 @@ impl Bench {
                 assert_eq!(unpacked.payload, wanted.payload);
             }
         }
+    }
+
+    /// Whether somebody is a member is what the log says as far as this worker has read it.
+    async fn members(&self, places: &[LogSubject], user: UserId) {
+        let request = MembersRequest { user, places: places.to_vec(), fresh: FRESH };
+        let reply = members::handle(&self.view, request).await.unwrap();
+        let wanted = places.iter().map(|p| Some(self.log.membership(*p, self.read).contains(user)));
+        assert_eq!(reply.members, wanted.collect::<Vec<_>>());
     }
 
     /// Messages as this worker may show them: those it has read, in their state as it has read
@@ -279,6 +287,19 @@ proptest! {
         block(async {
             let bench = bench(log, cut).await;
             bench.standing(place, UserId(user), since, marker, messages).await;
+        });
+    }
+
+    #[test]
+    fn members_equal_the_model(
+        (log, cut) in any_bench(),
+        asked in prop::collection::vec((prop::collection::vec(any_place(), 0..4), 1u64..5), 1..4),
+    ) {
+        block(async {
+            let bench = bench(log, cut).await;
+            for (places, user) in asked {
+                bench.members(&places, UserId(user)).await;
+            }
         });
     }
 

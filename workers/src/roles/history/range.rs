@@ -9,7 +9,7 @@ use bus_schema::error::Failure;
 use bus_schema::ids::ConversationId;
 use bus_schema::ops::history::{RANGE_BYTES, RANGE_MAX, RangeReply, RangeRequest, StoredEntry};
 use bus_schema::subjects::LogSubject;
-use bus_schema::verdict::Membership;
+use bus_schema::verdict::{Membership, MembershipEvent};
 
 use super::tail::Tail;
 use super::thread::{Thread, replay};
@@ -170,7 +170,8 @@ impl Asked {
     ) -> Answer {
         let mut membership = None;
         if self.membership {
-            membership = membership_at(tail, self.place, through, rows);
+            let events = rows.map(|rows| rows.events.as_slice());
+            membership = membership_at(tail, self.place, through, events);
             if membership.is_none() && !self.away {
                 return self.ask(tail, after);
             }
@@ -180,11 +181,11 @@ impl Asked {
 }
 
 /// The membership at a sequence; `None` if the store's events are needed and not there.
-fn membership_at(
+pub(super) fn membership_at(
     tail: &Tail,
     place: LogSubject,
     through: u64,
-    rows: Option<&RangeRows>,
+    events: Option<&[MembershipEvent]>,
 ) -> Option<Membership> {
     let thread = tail.thread(place);
     if through >= tail.read() {
@@ -197,8 +198,8 @@ fn membership_at(
         }
     }
     let needless = tail.base_of(place) == 0 || matches!(place, LogSubject::Dm(_));
-    let events = match rows {
-        Some(rows) => rows.events.as_slice(),
+    let events = match events {
+        Some(events) => events,
         None if needless => &[],
         None => return None,
     };
