@@ -4,4 +4,5 @@ mod edge;
 mod moving;
 mod nats;
 mod storm;
+mod unheard;
 mod worker;

@@ -83,9 +83,9 @@ pub const CASES: [Case; 11] = [
         safeguard: "nudge",
         // Digests tell of every entry within a second, and what is said next shows what was missed:
         // it takes a conversation in which nothing is said afterwards, and an acknowledgement lost with
-        // the live copies. (`gap` is on: without it what follows would hide what a nudge brings.) A
-        // nudge is told once and may be lost while edges flap, so digest alone makes findings as well:
-        // what the nudge adds to it is not shown by these few runs.
+        // the live copies. (`gap` is on: without it what follows would hide what a nudge brings.) Here
+        // digest alone makes findings as well, and no run tells the two apart. What does is a test of one
+        // message, `tests/it/survival/unheard.rs`: without the nudge it never comes, without digests it does.
         hidden_by: &["digest"],
         faults: &["slow-routes", "flap-edges"],
         more: &["--seconds 10", "--workers 1", "--only-messages", "--channels 20", "--rate 2"],
