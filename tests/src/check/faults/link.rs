@@ -84,7 +84,9 @@ pub(super) fn routes(world: &World) -> Vec<Arc<Link>> {
 }
 
 pub(super) fn set_all(links: &[Arc<Link>], weather: Weather) {
-    links.iter().for_each(|link| link.set(weather));
+    for link in links {
+        link.set(weather);
+    }
 }
 
 /// Either of two nodes may have made the connection between them.
