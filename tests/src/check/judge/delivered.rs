@@ -31,6 +31,8 @@ pub(super) fn judge(story: &Story<'_>) -> Vec<Finding> {
             for stretch in stretches {
                 let newest = stretch.got.keys().next_back().copied().unwrap_or(stretch.from);
                 let to = if stretch.closed || !back { newest } else { u64::MAX };
+                // What was taken away, with a channel that was deleted for example, cannot be paged.
+                let pages = back && !stretch.closed;
                 let owed = |id: u64| stretch.owed.iter().any(|&(a, b)| a < id && id < b);
                 let finding = |id: u64, what: &str| {
                     let who = device.person;
@@ -40,7 +42,7 @@ pub(super) fn judge(story: &Story<'_>) -> Vec<Finding> {
                 };
                 let wanted = log.valid().filter(|entry| entry.id > stretch.from && entry.id <= to);
                 for entry in wanted {
-                    if !stretch.got.contains_key(&entry.id) && (back || !owed(entry.id)) {
+                    if !stretch.got.contains_key(&entry.id) && (pages || !owed(entry.id)) {
                         found.push(finding(entry.id, "never received"));
                     }
                 }

@@ -1,6 +1,8 @@
 //! Read markers never move back, and unread counts are right at rest.
 //!
-//! Invariant: a marker may lag by [`LAG_US`], and is judged against what was told longer ago than that.
+//! Invariant: a marker may lag by [`LAG_US`], and is judged against what was told longer ago than that:
+//! in a list, anybody; in an event, that connection. What an edge or a client heard late comes late, in
+//! its order, and moves nothing back for who has only that.
 //! While Cassandra is away, lists show what the worker asked last knew (a limit that the documents
 //! name), so what is shown meanwhile is not judged; at rest everything is.
 
@@ -43,11 +45,12 @@ pub(super) fn judge(story: &Story<'_>) -> Vec<Finding> {
             stood.entry((user, conversation)).or_default().extend(own);
         }
     }
+    let mut told: BTreeMap<(u64, u64), Vec<Stood>> = BTreeMap::new();
     let mut found = Vec::new();
     let away = away(story);
     // Notes are in the order of time, so what is shown is compared with what was known before.
     for note in &story.record.notes {
-        let (person, since, list): (u64, u64, &[Shown]) = match &note.what {
+        let (person, on, since, list): (u64, Option<u64>, u64, &[Shown]) = match &note.what {
             What::Heard { connection, event } => {
                 let Some(line) = story.lines.get(connection) else { continue };
                 if away.iter().any(|&(from, to)| (from..to).contains(&note.at)) {
@@ -55,21 +58,23 @@ pub(super) fn judge(story: &Story<'_>) -> Vec<Finding> {
                 }
                 match event {
                     Event::Ready { conversations, .. } => {
-                        (line.person, line.opened.1, conversations)
+                        (line.person, Some(*connection), line.opened.1, conversations)
                     }
                     Event::Read { conversation, id } => {
-                        let known = stood.entry((line.person, *conversation)).or_default();
-                        if let Some(before) = ahead(known, note.at, *id) {
+                        let here = told.entry((*connection, *conversation)).or_default();
+                        if let Some(before) = ahead(here, note.at, *id) {
                             found.push(back(note.index, line.person, *conversation, *id, before));
                         }
-                        known.push(Stood { at: note.at, id: *id });
+                        let now = Stood { at: note.at, id: *id };
+                        here.push(now);
+                        stood.entry((line.person, *conversation)).or_default().push(now);
                         continue;
                     }
                     _ => continue,
                 }
             }
             What::Seen(Seen::Fresh { person, conversations: Ok(list), .. }) => {
-                (*person, note.at, list)
+                (*person, None, note.at, list)
             }
             _ => continue,
         };
@@ -79,7 +84,11 @@ pub(super) fn judge(story: &Story<'_>) -> Vec<Finding> {
             if let Some(before) = ahead(known, since, id) {
                 found.push(back(note.index, person, shown.conversation, id, before));
             }
-            known.push(Stood { at: note.at, id });
+            let now = Stood { at: note.at, id };
+            known.push(now);
+            if let Some(connection) = on {
+                told.entry((connection, shown.conversation)).or_default().push(now);
+            }
         }
     }
     found

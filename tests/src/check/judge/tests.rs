@@ -1,5 +1,6 @@
 //! The judge says nothing of correct runs, and names what was broken in the others.
 
+mod late;
 mod platform;
 mod shown;
 
