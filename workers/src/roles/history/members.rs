@@ -76,15 +76,10 @@ fn is_member(
     user: UserId,
     events: Option<&[MembershipEvent]>,
 ) -> Option<bool> {
-    let thread = tail.thread(place);
-    if thread.is_some_and(super::thread::Thread::is_pending) {
+    if tail.thread(place).is_some_and(super::thread::Thread::is_pending) {
         return None;
     }
-    let now = match thread {
-        Some(thread) => thread.membership(),
-        None => tail.membership(place),
-    };
-    if let Some(now) = now {
+    if let Some(now) = tail.membership_now(place) {
         return Some(now.contains(user));
     }
     Some(membership_at(tail, place, tail.read(), events)?.contains(user))

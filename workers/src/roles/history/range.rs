@@ -188,14 +188,10 @@ pub(super) fn membership_at(
     events: Option<&[MembershipEvent]>,
 ) -> Option<Membership> {
     let thread = tail.thread(place);
-    if through >= tail.read() {
-        let now = match thread {
-            Some(thread) => thread.membership(),
-            None => tail.membership(place),
-        };
-        if now.is_some() {
-            return now.cloned();
-        }
+    if through >= tail.read()
+        && let Some(now) = tail.membership_now(place)
+    {
+        return Some(now.clone());
     }
     let needless = tail.base_of(place) == 0 || matches!(place, LogSubject::Dm(_));
     let events = match events {

@@ -242,6 +242,14 @@ impl Tail {
         self.memberships.get(&place)
     }
 
+    /// The membership after everything judged, if it is at hand.
+    pub(super) fn membership_now(&self, place: LogSubject) -> Option<&Membership> {
+        match self.thread(place) {
+            Some(thread) => thread.membership(),
+            None => self.membership(place),
+        }
+    }
+
     /// Learns that a channel which the tail has no entry of has this membership.
     pub(super) fn learn_membership(&mut self, place: LogSubject, membership: Membership) {
         if matches!(place, LogSubject::Channel(_)) {
