@@ -34,9 +34,9 @@ pub enum Code {
     RateLimited,
     /// A part of the platform does not answer now; nothing was changed.
     Unavailable,
-    /// No answer in time; nothing is known to have changed.
+    /// No answer in time. Asking again is safe: it is done once, if it was not done already.
     Timeout,
-    /// It may or may not have happened; repeat it with its nonce.
+    /// It may have happened, or may still; repeat it with its nonce, or look.
     UnknownOutcome,
 }
 
@@ -144,6 +144,17 @@ impl Failure {
             Code::UnknownOutcome,
             "it may or may not have happened; repeat with the same nonce",
         )
+    }
+
+    /// [`Code::Timeout`].
+    pub fn timeout() -> Self {
+        Self::new(Code::Timeout, "no answer in time, try again").retry_after_ms(1_000)
+    }
+
+    /// What this refusal comes to where something was changed already: `unavailable` would say that
+    /// nothing was.
+    pub fn halfway(self) -> Self {
+        if self.code == Code::Unavailable { Self::unknown_outcome() } else { self }
     }
 }
 

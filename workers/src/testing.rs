@@ -7,6 +7,7 @@ pub(crate) mod cluster;
 pub(crate) mod cut;
 pub(crate) mod mongod;
 pub(crate) mod redis;
+mod signal;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

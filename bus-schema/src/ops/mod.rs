@@ -16,6 +16,7 @@ pub mod profiles;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::error::Failure;
 use crate::ids::StreamIndex;
 
 /// A worker role that answers requests.
@@ -73,6 +74,16 @@ pub enum Repeat {
     Safe,
     /// It might be done twice: a lost answer is `unknown_outcome`.
     Unsafe,
+}
+
+impl Repeat {
+    /// What is said where nobody knows whether it was done.
+    pub fn unknown(self) -> Failure {
+        match self {
+            Self::Safe => Failure::timeout(),
+            Self::Unsafe => Failure::unknown_outcome(),
+        }
+    }
 }
 
 /// One operation.

@@ -125,7 +125,7 @@ impl Bus {
                 .timeout(Some(attempt));
             let subject = ops::subject::<O>(call.stream);
             let error = match self.client().send_request(subject, message).await {
-                Ok(message) => return decode::<O>(&message),
+                Ok(message) => return decode::<O>(&message).map_err(|f| after(f, perhaps)),
                 Err(error) => error.kind(),
             };
             let reached_nobody = error == RequestErrorKind::NoResponders;
@@ -142,13 +142,13 @@ impl Bus {
 
 fn give_up<O: Operation>(reached_nobody: bool) -> Failure {
     tracing::warn!(service = O::SERVICE.name(), operation = O::NAME, reached_nobody, "no answer");
-    if reached_nobody {
-        Failure::unavailable()
-    } else if O::REPEAT == Repeat::Safe {
-        Failure::new(Code::Timeout, "no answer in time, try again").retry_after_ms(1_000)
-    } else {
-        Failure::unknown_outcome()
-    }
+    if reached_nobody { Failure::unavailable() } else { O::REPEAT.unknown() }
+}
+
+/// What a refusal means after an attempt that may have been carried out, or may still be: that
+/// nothing was changed is said of the last one alone.
+fn after(failure: Failure, perhaps: bool) -> Failure {
+    if perhaps && failure.code == Code::Unavailable { Failure::timeout() } else { failure }
 }
 
 fn decode<O: Operation>(message: &Message) -> Result<O::Reply, Failure> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use axum::http::Method;
 use bus_schema::error::{Code, ErrorBody};
 use schemars::Schema;
 use serde_json::{Map, Value, json};
@@ -157,6 +158,9 @@ fn refusals(route: &Route) -> BTreeMap<u16, BTreeSet<&'static str>> {
     let mut codes = route.refuses.to_vec();
     if route.path.starts_with("/v1/") {
         codes.extend([Code::RateLimited, Code::Unavailable, Code::Timeout]);
+        if route.method != Method::GET {
+            codes.push(Code::UnknownOutcome);
+        }
     }
     if route.token {
         codes.push(Code::Unauthorized);

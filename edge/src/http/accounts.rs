@@ -25,7 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
             .public()
             .takes::<NewAccount>()
             .creates::<SignedIn>()
-            .refuses(&[Code::Forbidden, Code::UsernameTaken, Code::UnknownOutcome]),
+            .refuses(&[Code::Forbidden, Code::UsernameTaken]),
     ]
 }
 

@@ -22,7 +22,7 @@ pub(super) fn routes() -> Vec<Route> {
         post("/v1/bots", "Makes a bot, which is then added to channels by its name", create)
             .takes::<CreateBotRequest>()
             .creates::<User>()
-            .refuses(&[Code::UsernameTaken, Code::Conflict, Code::UnknownOutcome]),
+            .refuses(&[Code::UsernameTaken, Code::Conflict]),
         get("/v1/bots", "Lists one's bots", list).shows::<Bots>(),
         delete(
             "/v1/bots/{bot}",
@@ -36,7 +36,7 @@ pub(super) fn routes() -> Vec<Route> {
             credentials,
         )
         .creates::<Creds>()
-        .refuses(&[Code::NotFound, Code::UnknownOutcome]),
+        .refuses(&[Code::NotFound]),
         delete(
             "/v1/bots/{bot}/credentials",
             "Ends all credentials of a bot: it is cut off, and comes back only with new ones",

@@ -28,7 +28,7 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .takes::<CreateChannelRequest>()
         .creates::<Channel>()
-        .refuses(&[Code::Conflict, Code::UnknownOutcome]),
+        .refuses(&[Code::Conflict]),
         get("/v1/channels/{channel}", "Shows a channel to a member", show)
             .shows::<Channel>()
             .refuses(&[Code::NotFound]),

@@ -31,13 +31,7 @@ pub(super) fn routes() -> Vec<Route> {
             "Removes somebody (its creator only), or as `@me` leaves",
             remove,
         )
-        .refuses(&[
-            Code::NotFound,
-            Code::NotOwner,
-            Code::NotAMember,
-            Code::Conflict,
-            Code::UnknownOutcome,
-        ]),
+        .refuses(&[Code::NotFound, Code::NotOwner, Code::NotAMember, Code::Conflict]),
     ]
 }
 

@@ -28,12 +28,12 @@ pub(super) fn routes() -> Vec<Route> {
             .public()
             .takes::<Credentials>()
             .creates::<SignedIn>()
-            .refuses(&[Code::Unauthorized, Code::Forbidden, Code::UnknownOutcome]),
+            .refuses(&[Code::Unauthorized, Code::Forbidden]),
         post("/v1/sessions/refresh", "Turns a refresh token into a new pair", refresh)
             .public()
             .takes::<Renewal>()
             .shows::<SignedIn>()
-            .refuses(&[Code::Unauthorized, Code::UnknownOutcome]),
+            .refuses(&[Code::Unauthorized]),
         get("/v1/sessions", "Lists one's sessions", list).shows::<Sessions>(),
         delete(
             "/v1/sessions/{session}",

@@ -34,7 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
             password,
         )
         .takes::<NewPassword>()
-        .refuses(&[Code::Forbidden, Code::UnknownOutcome]),
+        .refuses(&[Code::Forbidden]),
         get("/v1/users", "Looks users up by id; unknown ones are left out", by_ids)
             .query::<Ids>()
             .shows::<Users>()

@@ -39,7 +39,7 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .takes::<AsBot>()
         .creates::<Address>()
-        .refuses(&[Code::NotFound, Code::NotOwner, Code::Conflict, Code::UnknownOutcome]),
+        .refuses(&[Code::NotFound, Code::NotOwner, Code::Conflict]),
         get(
             "/v1/channels/{channel}/webhooks",
             "Lists a channel's webhooks; its creator only",
@@ -61,7 +61,7 @@ pub(super) fn routes() -> Vec<Route> {
         .public()
         .takes::<Incoming>()
         .creates::<Written>()
-        .refuses(&[Code::NotFound, Code::Conflict, Code::UnknownOutcome]),
+        .refuses(&[Code::NotFound, Code::Conflict]),
     ]
 }
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use bus_schema::error::Code;
+use async_nats::HeaderMap;
+use bus_schema::error::{Code, Failure};
 use bus_schema::ids::ConversationId;
 use bus_schema::ops::channels::{ChannelRequest, DeleteChannel};
 use bus_schema::permissions::BusUser;
+use bus_schema::runtime::HEADER_FAILURE;
 use bus_schema::runtime::bus::Bus;
 use bus_schema::runtime::call::Call;
 use bus_schema::runtime::settings::BusSettings;
@@ -35,4 +37,35 @@ async fn what_was_asked_before_the_bus_was_gone_may_have_been_done() {
     assert_eq!(answer.unwrap_err().code, Code::Timeout);
     let never_sent = bus.call::<DeleteChannel>(&call, &request).await;
     assert_eq!(never_sent.unwrap_err().code, Code::Unavailable);
+}
+
+/// The first attempt may still be carried out, whatever is said of the second.
+#[tokio::test]
+async fn a_refusal_of_the_second_attempt_says_nothing_of_the_first() {
+    let server = NatsServer::bare().await.unwrap();
+    let settings = BusSettings { url: server.url(), ..BusSettings::default() };
+    let bus = Bus::connect(&settings, BusUser::Edge).await.unwrap();
+    let service = server.connect().await.unwrap();
+    let mut asked = service.subscribe("svc.channels.>").await.unwrap();
+    service.flush().await.unwrap();
+    let request = ChannelRequest { id: ConversationId(7) };
+    let call = Call::platform();
+    for (refusal, heard) in [
+        (Failure::unavailable(), Code::Timeout),
+        (Failure::unknown_outcome(), Code::UnknownOutcome),
+        (Failure::not_found(), Code::NotFound),
+    ] {
+        let calling = bus.call::<DeleteChannel>(&call, &request);
+        let serve = async {
+            timeout(PATIENCE, asked.next()).await.unwrap().unwrap();
+            let again = timeout(PATIENCE, asked.next()).await.unwrap().unwrap();
+            let mut headers = HeaderMap::new();
+            let text = serde_json::to_string(&refusal).unwrap();
+            headers.insert(HEADER_FAILURE, text.as_str());
+            let to = again.reply.unwrap();
+            service.publish_with_headers(to, headers, Vec::new().into()).await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(calling, serve);
+        assert_eq!(answer.unwrap_err().code, heard);
+    }
 }

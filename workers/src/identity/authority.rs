@@ -59,6 +59,8 @@ pub(crate) enum AuthorityError {
     Token(#[from] JwtError),
     #[error("no server answers to the system account: {0}")]
     NoAnswer(String),
+    #[error("no server says whether the claims are in force: {0}")]
+    Unclear(String),
     #[error("a server refused the claims: {0}")]
     Refused(String),
     #[error("the claims were changed by others {TRIES} times in a row")]
@@ -122,8 +124,9 @@ impl Authority {
                 return Err(AuthorityError::Full);
             }
             revoked.insert(user.clone(), until);
-            self.push(&keys, Account::Bots, &revoked).await?;
-            revoked = claims::revocations(&self.lookup(Account::Bots).await?.nats);
+            self.push(&keys, Account::Bots, &revoked).await.map_err(unclear)?;
+            let now = self.lookup(Account::Bots).await.map_err(unclear)?;
+            revoked = claims::revocations(&now.nats);
             if revoked.contains_key(&user) {
                 lately.push((user, until, Instant::now()));
                 return Ok(());
@@ -258,6 +261,14 @@ fn bot_key(secret: &[u8], bot: UserId, generation: u32) -> Result<KeyPair, JwtEr
     mac.update(&generation.to_be_bytes());
     let raw: [u8; 32] = mac.finalize().into_bytes().into();
     KeyPair::new_from_raw(KeyPairType::User, raw).map_err(|_| JwtError::NoSeed)
+}
+
+/// Of claims that were sent: a server may have taken them.
+fn unclear(error: AuthorityError) -> AuthorityError {
+    match error {
+        AuthorityError::NoAnswer(why) => AuthorityError::Unclear(why),
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -30,14 +30,24 @@ use self::settings::StoreSettings;
 /// What kind of failure a store met; callers branch on this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StoreErrorKind {
-    /// The store does not answer now; nothing is known to have changed.
+    /// The store does not answer now; nothing was changed, and nothing will be.
     Unavailable,
+    /// The store was asked for a change and has not said what came of it: it may have been made, or
+    /// may still be.
+    Unknown,
     /// It contradicts what is stored, such as a second row with a unique key.
     Conflict,
     /// There is no such thing.
     NotFound,
     /// What is stored cannot be understood.
     Corrupt,
+}
+
+impl StoreErrorKind {
+    /// Whether the same may succeed later.
+    pub const fn passes(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Unknown)
+    }
 }
 
 /// Why a store was not asked: it is known to be away, which was said when it was found out.
@@ -57,6 +67,14 @@ impl StoreError {
     /// An error of this kind with its private cause.
     pub fn new(kind: StoreErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { kind, source: Arc::from(source.into()) }
+    }
+
+    /// What this means where the store may have been asked for a change.
+    pub(crate) fn of_a_change(mut self) -> Self {
+        if self.kind == StoreErrorKind::Unavailable {
+            self.kind = StoreErrorKind::Unknown;
+        }
+        self
     }
 }
 
@@ -89,6 +107,10 @@ impl From<StoreError> for Failure {
             }
             // One line for each of those who are refused would drown the one that says why.
             _ if error.source().is_some_and(<dyn Error>::is::<KnownAway>) => Self::unavailable(),
+            StoreErrorKind::Unknown => {
+                tracing::error!(store.error = %error, "store did not say whether it was changed");
+                Self::unknown_outcome()
+            }
             StoreErrorKind::Unavailable | StoreErrorKind::Corrupt => {
                 tracing::error!(store.error = %error, "store failed");
                 Self::unavailable()

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, error};
 
-use super::{eventually, find_below};
+use super::{eventually, find_below, signal};
 use crate::store::cluster::mongodb::MongoSettings;
 
 /// A server, running or killed.
@@ -101,10 +101,8 @@ impl MongoServer {
     }
 
     /// Sends it a signal, such as `STOP`: then it keeps its connections, and does not answer.
-    pub(crate) fn signal(&self, signal: &str) {
-        let id = self.process.as_ref().unwrap().id().to_string();
-        let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap();
-        assert!(sent.success());
+    pub(crate) async fn signal(&self, signal: &str) {
+        signal::send(self.process.as_ref(), signal).await;
     }
 
     /// As an operator leaves them.

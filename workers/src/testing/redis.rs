@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::{eventually, find_below};
+use super::{eventually, find_below, signal};
 use crate::store::cluster::redis::RedisSettings;
 
 /// A server, running or killed.
@@ -71,10 +71,8 @@ impl RedisServer {
     }
 
     /// Sends it a signal, such as `STOP`: then it keeps its connections, and does not answer.
-    pub(crate) fn signal(&self, signal: &str) {
-        let id = self.process.as_ref().unwrap().id().to_string();
-        let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap();
-        assert!(sent.success());
+    pub(crate) async fn signal(&self, signal: &str) {
+        signal::send(self.process.as_ref(), signal).await;
     }
 
     pub(crate) fn settings(&self) -> RedisSettings {

@@ -21,7 +21,7 @@ pub(super) fn route() -> Route {
     post(super::ALL, "Writes a message; answered once it is durable", create)
         .takes::<NewMessage>()
         .creates::<Message>()
-        .refuses(&[Code::NotFound, Code::Conflict, Code::UnknownOutcome])
+        .refuses(&[Code::NotFound, Code::Conflict])
 }
 
 /// A message to be written.

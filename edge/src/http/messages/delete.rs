@@ -16,7 +16,7 @@ use crate::state::Edge;
 
 pub(super) fn route() -> Route {
     route::delete(super::ONE, "Deletes a message; its author or the channel's creator", delete)
-        .refuses(&[Code::NotFound, Code::Forbidden, Code::UnknownOutcome])
+        .refuses(&[Code::NotFound, Code::Forbidden])
 }
 
 async fn delete(

@@ -18,7 +18,7 @@ pub(super) fn route() -> Route {
     patch(super::ONE, "Replaces a message's content; its author only", edit)
         .takes::<NewContent>()
         .shows::<Message>()
-        .refuses(&[Code::NotFound, Code::Forbidden, Code::UnknownOutcome])
+        .refuses(&[Code::NotFound, Code::Forbidden])
 }
 
 async fn edit(

@@ -31,7 +31,8 @@ pub(super) async fn change_password(
         return Err(Failure::new(Code::Conflict, "the password has just been changed elsewhere"));
     }
     let now = Timestamp::now();
-    let ended = auth.stores.sessions.end_others(caller.user, Some(session), now).await?;
+    let ended = auth.stores.sessions.end_others(caller.user, Some(session), now).await;
+    let ended = ended.map_err(|error| Failure::from(error).halfway())?;
     auth.announce(ended).await;
     Ok(Empty {})
 }

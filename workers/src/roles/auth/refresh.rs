@@ -45,11 +45,13 @@ pub(super) async fn refresh(
         }
         Rotated::Gone => return Err(Failure::unauthorized()),
     };
-    let account = auth.stores.users.by_id(session.user).await?;
+    // From here on the session has moved on; the same request again gives what this one would have.
+    let account = auth.stores.users.by_id(session.user).await;
+    let account = account.map_err(|error| Failure::from(error).halfway())?;
     match account {
         Some(account) if !account.disabled => auth.signed_in(&account, session.id, &next, at),
         _ => {
-            auth.end_all_sessions(session.user).await?;
+            auth.end_all_sessions(session.user).await.map_err(Failure::halfway)?;
             Err(Failure::unauthorized())
         }
     }

@@ -48,10 +48,15 @@ pub(super) async fn register(
         bot: false,
     };
     match auth.create(user, hash).await {
-        Ok(account) => Ok(auth.open_session(&account).await?.1),
+        Ok(account) => {
+            let session = auth.open_session(&account).await;
+            session.map(|(_, signed_in)| signed_in).map_err(Failure::halfway)
+        }
         Err(failure) => {
-            if let Some(invite) = invite {
-                auth.stores.invites.give_back(invite).await?;
+            // Where nobody knows, the account may be there: an invitation is never used twice.
+            if let Some(invite) = invite.filter(|_| failure.code != Code::UnknownOutcome) {
+                let given = auth.stores.invites.give_back(invite).await;
+                given.map_err(|error| Failure::from(error).halfway())?;
             }
             Err(failure)
         }

@@ -36,7 +36,7 @@ pub(super) async fn sign_in(
         return Err(disabled());
     }
     let (session, signed_in) = auth.open_session(&account).await?;
-    auth.still_the_same(&account, session).await?;
+    auth.still_the_same(&account, session).await.map_err(Failure::halfway)?;
     Ok(signed_in)
 }
 

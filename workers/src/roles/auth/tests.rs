@@ -30,6 +30,8 @@ use crate::store::keys::{KeyRecord, KeyStore as _, Purpose};
 use crate::testing::mongod::MongoServer;
 use crate::testing::{NatsServer, PATIENCE};
 
+mod halfway;
+
 const PASSWORD: &str = "correct horse";
 
 struct World {

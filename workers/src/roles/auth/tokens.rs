@@ -24,9 +24,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 
 use crate::roles::RoleError;
+use crate::store::StoreError;
 use crate::store::keys::{KeyRecord, KeyStore, Purpose};
 use crate::store::sessions::TokenHash;
-use crate::store::{StoreError, StoreErrorKind};
 
 /// From one look for the keys to the next, while the store is away.
 const KEYS_AGAIN: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ impl Tokens {
         loop {
             match keys(store).await {
                 Ok(keys) => return Self::with(keys).map(Some),
-                Err(error) if error.kind == StoreErrorKind::Unavailable => {
+                Err(error) if error.kind.passes() => {
                     if !std::mem::replace(&mut told, true) {
                         tracing::warn!(store.error = %error, "nobody signs in: the keys are away");
                     }

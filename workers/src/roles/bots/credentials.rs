@@ -41,7 +41,10 @@ pub(super) async fn renew(bots: Arc<Bots>, context: Context, _: Empty) -> Result
 
 fn failed(error: &AuthorityError) -> Failure {
     tracing::warn!(%error, "credentials cannot be changed");
-    Failure::unavailable()
+    match error {
+        AuthorityError::Unclear(_) => Failure::unknown_outcome(),
+        _ => Failure::unavailable(),
+    }
 }
 
 impl Bots {

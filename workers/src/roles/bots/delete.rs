@@ -34,12 +34,16 @@ pub(super) async fn delete(
     // From here on it gets no credentials, and nobody finds it by name: it is not added again once
     // it has left.
     bots.users.set_disabled(bot, true).await?;
+    clear_away(&bots, &context, bot).await.map_err(Failure::halfway)?;
+    Ok(Empty {})
+}
+
+async fn clear_away(bots: &Bots, context: &Context, bot: UserId) -> Result<(), Failure> {
     bots.revoke(bot).await?;
     bots.webhooks.delete_of(bot).await?;
-    leave(&bots, &context, bot).await?;
+    leave(bots, context, bot).await?;
     bots.end_consumer(bot).await?;
-    retire(&bots, bot).await?;
-    Ok(Empty {})
+    retire(bots, bot).await
 }
 
 async fn leave(bots: &Bots, context: &Context, bot: UserId) -> Result<(), Failure> {

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use bus_schema::error::{Code, Failure};
+use bus_schema::error::Failure;
 use bus_schema::ids::{ConversationId, UserId};
-use bus_schema::ops::{Operation, Repeat};
+use bus_schema::ops::Operation;
 use bus_schema::runtime::bus::jitter;
 use bus_schema::timestamp::Timestamp;
 use tokio::time::{Instant, sleep};
@@ -91,10 +91,5 @@ async fn commit(role: &Channels, request: Request<'_>) -> Result<u64, Failure> {
 
 /// The change is committed, but the log has not acknowledged it in time.
 pub(super) fn not_yet<O: Operation>(_: NotYet) -> Failure {
-    match O::REPEAT {
-        Repeat::Unsafe => Failure::unknown_outcome(),
-        Repeat::Safe => {
-            Failure::new(Code::Timeout, "no answer in time, try again").retry_after_ms(1_000)
-        }
-    }
+    O::REPEAT.unknown()
 }

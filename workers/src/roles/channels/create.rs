@@ -49,7 +49,7 @@ pub(super) async fn handle(
         };
         let reached = role.publisher.reach(id, FIRST_REVISION, deadline).await;
         reached.map_err(change::not_yet::<CreateChannel>)?;
-        return role.show(id, owner).await;
+        return role.show(id, owner).await.map_err(Failure::halfway);
     }
     tracing::error!("no new id was free");
     Err(Failure::unavailable())

@@ -28,7 +28,8 @@ pub(super) async fn handle(
     let call = &context.call_id;
     let leaving =
         channels.into_iter().map(|channel| leave(&role, channel.id, caller, call, deadline));
-    stream::iter(leaving).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    let left = stream::iter(leaving).buffer_unordered(AT_ONCE).try_collect::<()>().await;
+    left.map_err(Failure::halfway)?;
     Ok(Empty {})
 }
 

@@ -59,7 +59,7 @@ impl View {
             return Err(Failure::unavailable());
         }
         let answer = question.await;
-        if answer.as_ref().err().is_some_and(|error| error.kind == StoreErrorKind::Unavailable) {
+        if answer.as_ref().err().is_some_and(|error| error.kind.passes()) {
             self.doubt().await;
         }
         Ok(answer?)

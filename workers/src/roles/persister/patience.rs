@@ -38,7 +38,7 @@ impl Patience {
     pub(super) async fn failed(&mut self, error: &StoreError) {
         let Self { stream, what, at, .. } = *self;
         let kind = match error.kind {
-            StoreErrorKind::Unavailable => "unavailable",
+            StoreErrorKind::Unavailable | StoreErrorKind::Unknown => "unavailable",
             StoreErrorKind::Conflict | StoreErrorKind::NotFound | StoreErrorKind::Corrupt => {
                 "refused"
             }

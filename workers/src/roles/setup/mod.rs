@@ -30,7 +30,7 @@ use tokio::time::{Instant, sleep};
 
 use self::definitions::Definitions;
 use super::RoleError;
-use crate::store::{StoreErrorKind, Stores};
+use crate::store::Stores;
 
 /// `[setup]`: the streams.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,9 +99,7 @@ async fn migrate(stores: &Stores, wait: Duration) -> Result<(), RoleError> {
     let deadline = Instant::now() + wait;
     loop {
         match stores.migrate().await {
-            Err(error)
-                if error.kind == StoreErrorKind::Unavailable && Instant::now() < deadline =>
-            {
+            Err(error) if error.kind.passes() && Instant::now() < deadline => {
                 tracing::warn!(store.error = %error, "a store cannot be prepared yet");
             }
             done => return done.map_err(Into::into),

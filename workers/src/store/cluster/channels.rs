@@ -43,7 +43,7 @@ fn this(id: ConversationId) -> Document {
 #[async_trait]
 impl ChannelStore for Channels {
     async fn create(&self, new: NewChannel) -> Result<Created, StoreError> {
-        self.0.run(|database| async move { create::create(&database, &new).await }).await
+        self.0.change(|database| async move { create::create(&database, &new).await }).await
     }
 
     async fn look(
@@ -70,15 +70,15 @@ impl ChannelStore for Channels {
     }
 
     async fn made_by(&self, id: ConversationId, call: String) -> Result<Option<u64>, StoreError> {
-        self.0.run(|database| async move { commit::made_by(&database, id, call).await }).await
+        self.0.read(|database| async move { commit::made_by(&database, id, call).await }).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
-        self.0.run(|database| async move { commit::apply(&database, &commit).await }).await
+        self.0.change(|database| async move { commit::apply(&database, &commit).await }).await
     }
 
     async fn outbox(&self, id: ConversationId) -> Result<Option<Outbox>, StoreError> {
-        self.0.run(|database| async move { outbox::stands(&database, id).await }).await
+        self.0.read(|database| async move { outbox::stands(&database, id).await }).await
     }
 
     async fn acknowledge(
@@ -86,7 +86,7 @@ impl ChannelStore for Channels {
         id: ConversationId,
         ack: Ack,
     ) -> Result<Option<Outbox>, StoreError> {
-        self.0.run(|database| async move { outbox::acknowledge(&database, id, ack).await }).await
+        self.0.change(|database| async move { outbox::acknowledge(&database, id, ack).await }).await
     }
 
     async fn waiting_channels(
@@ -96,7 +96,7 @@ impl ChannelStore for Channels {
         limit: usize,
     ) -> Result<Vec<ConversationId>, StoreError> {
         self.0
-            .run(|database| async move { outbox::waiting(&database, before, after, limit).await })
+            .read(|database| async move { outbox::waiting(&database, before, after, limit).await })
             .await
     }
 
@@ -104,7 +104,7 @@ impl ChannelStore for Channels {
         let since = format!("{}.since", member_path(user));
         let filter = doc! { "users": to_bson(user.0), since: { "$exists": true } };
         self.0
-            .run(|database| async move {
+            .read(|database| async move {
                 let all = conversations::<ChannelDocument>(&database);
                 let found = all.find(filter).projection(document::projection(&[user]));
                 let mut rows = found.await?;
@@ -119,11 +119,11 @@ impl ChannelStore for Channels {
     }
 
     async fn dms_of(&self, user: UserId) -> Result<Vec<OwnDm>, StoreError> {
-        self.0.run(|database| async move { dms::of(&database, user).await }).await
+        self.0.read(|database| async move { dms::of(&database, user).await }).await
     }
 
     async fn dm(&self, id: ConversationId, user: UserId) -> Result<Option<OwnDm>, StoreError> {
-        self.0.run(|database| async move { dms::one(&database, id, user).await }).await
+        self.0.read(|database| async move { dms::one(&database, id, user).await }).await
     }
 
     async fn open_dm(
@@ -133,12 +133,12 @@ impl ChannelStore for Channels {
         at: Timestamp,
     ) -> Result<Opening, StoreError> {
         self.0
-            .run(|database| async move { dms::open(&database, candidate, opener, at).await })
+            .change(|database| async move { dms::open(&database, candidate, opener, at).await })
             .await
     }
 
     async fn dm_noticed(&self, notice: DmNotice) -> Result<(), StoreError> {
-        self.0.run(|database| async move { dms::noticed(&database, notice).await }).await
+        self.0.change(|database| async move { dms::noticed(&database, notice).await }).await
     }
 
     async fn waiting_dms(
@@ -148,14 +148,14 @@ impl ChannelStore for Channels {
         limit: usize,
     ) -> Result<Vec<DmNotice>, StoreError> {
         self.0
-            .run(|database| async move { dms::waiting(&database, before, after, limit).await })
+            .read(|database| async move { dms::waiting(&database, before, after, limit).await })
             .await
     }
 
     async fn forget_nonces(&self, before: Timestamp) -> Result<(), StoreError> {
         let used = doc! { "nonce.at": { "$lte": date(before) } };
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 let forget = doc! { "$unset": { "nonce": "" } };
                 conversations::<Id>(&database).update_many(used, forget).await?;
                 Ok(())
@@ -171,7 +171,7 @@ impl Channels {
         projection: Document,
     ) -> Result<Option<ChannelDocument>, StoreError> {
         self.0
-            .run(|database| async move {
+            .read(|database| async move {
                 let all = conversations(&database);
                 Ok(all.find_one(this(id)).projection(projection).await?)
             })

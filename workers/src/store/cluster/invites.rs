@@ -60,7 +60,7 @@ impl InviteStore for Invites {
     async fn create(&self, invite: InviteRecord) -> Result<(), StoreError> {
         let invite = InviteDocument::from(invite);
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 invites(&database).insert_one(invite).await?;
                 Ok(())
             })
@@ -73,7 +73,7 @@ impl InviteStore for Invites {
             return Ok(Vec::new());
         }
         self.0
-            .run(|database| async move {
+            .read(|database| async move {
                 let all = invites(&database);
                 let found = all.find(doc! { "uses_left": { "$gt": 0 } });
                 let sorted = found.sort(doc! { "created_at": 1, "name": 1 });
@@ -90,7 +90,7 @@ impl InviteStore for Invites {
     async fn revoke(&self, name: &str) -> Result<bool, StoreError> {
         let named = doc! { "name": name };
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 Ok(invites(&database).delete_one(named).await?.deleted_count == 1)
             })
             .await
@@ -98,7 +98,7 @@ impl InviteStore for Invites {
 
     async fn usable(&self, hash: InviteHash) -> Result<bool, StoreError> {
         self.0
-            .run(|database| async move {
+            .read(|database| async move {
                 Ok(invites(&database).find_one(usable(hash)).await?.is_some())
             })
             .await
@@ -106,7 +106,7 @@ impl InviteStore for Invites {
 
     async fn take(&self, hash: InviteHash) -> Result<bool, StoreError> {
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 let less = doc! { "$inc": { "uses_left": -1_i64 } };
                 let taken = invites(&database).update_one(usable(hash), less).await?;
                 Ok(taken.matched_count == 1)
@@ -116,7 +116,7 @@ impl InviteStore for Invites {
 
     async fn give_back(&self, hash: InviteHash) -> Result<(), StoreError> {
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 let more = doc! { "$inc": { "uses_left": 1_i64 } };
                 invites(&database).update_one(doc! { "_id": bytes(&hash) }, more).await?;
                 Ok(())

@@ -50,7 +50,7 @@ impl KeyStore for Keys {
     ) -> Result<Vec<KeyRecord>, StoreError> {
         let first = serialize_to_bson(&[KeyDocument::from(first)]).map_err(corrupt)?;
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 let update = doc! { "$setOnInsert": { "keys": first } };
                 let stored = database
                     .collection::<PurposeDocument>(schema::KEYS)

@@ -2,9 +2,11 @@
 //!
 //! Invariants: connecting happens in the background and never ends; until there is a connection,
 //! operations are [`Unavailable`](crate::store::StoreErrorKind::Unavailable), each within a bound, and
-//! while no primary can be reached at once. What was answered is on a majority of the replica set, and reads come from the primary and show only
-//! that. Nothing is written before the unique indexes are there: every operation first makes sure,
-//! once in a process, that the schema's version is recorded.
+//! while no primary can be reached at once. A change that a server may have been asked for and has
+//! not answered is [`Unknown`](crate::store::StoreErrorKind::Unknown). What was answered is on a
+//! majority of the replica set, and reads come from the primary and show only that. Nothing is
+//! written before the unique indexes are there: every operation first makes sure, once in a process,
+//! that the schema's version is recorded.
 //!
 //! Leaves out documents: those stand beside each aggregate.
 
@@ -34,7 +36,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub(crate) use self::failures::{corrupt, duplicate_key, kept_changing};
-use self::reach::{Reach, Sign};
+use self::reach::Reach;
 pub(crate) use self::values::{bytes, date, from_bson, hash, time, to_bson};
 use crate::store::transfer::CopyState;
 use crate::store::{StoreError, StoreErrorKind};
@@ -66,7 +68,7 @@ pub struct MongoSettings {
     /// waited for by others: they are `Unavailable` at once, until it is found.
     pub primary_wait_ms: u64,
     /// Milliseconds that an operation may take in all. Less than the 2 s after which a request that
-    /// may be repeated is sent again: whoever asks hears `unavailable`, not `timeout`.
+    /// may be repeated is sent again: whoever asks hears what is known, not `timeout`.
     pub operation_timeout_ms: u64,
 }
 
@@ -142,10 +144,32 @@ impl Mongo {
         Ok(())
     }
 
-    /// Does some work within the bounds of one operation.
-    pub(crate) async fn run<T, W>(
+    /// Does some work that changes nothing, within the bounds of one operation.
+    pub(crate) async fn read<T, W>(
         &self,
         work: impl FnOnce(Database) -> W + Send,
+    ) -> Result<T, StoreError>
+    where
+        W: Future<Output = Result<T, StoreError>> + Send,
+    {
+        self.run(work, |failed| failed).await
+    }
+
+    /// Does some work of which at most one step has an effect, within the bounds of one operation.
+    pub(crate) async fn change<T, W>(
+        &self,
+        work: impl FnOnce(Database) -> W + Send,
+    ) -> Result<T, StoreError>
+    where
+        W: Future<Output = Result<T, StoreError>> + Send,
+    {
+        self.run(work, failures::of_a_change).await
+    }
+
+    async fn run<T, W>(
+        &self,
+        work: impl FnOnce(Database) -> W + Send,
+        meant: fn(StoreError) -> StoreError,
     ) -> Result<T, StoreError>
     where
         W: Future<Output = Result<T, StoreError>> + Send,
@@ -154,21 +178,21 @@ impl Mongo {
         let _place =
             self.0.places.try_acquire().map_err(|_| unavailable("too many wait for it"))?;
         let deadline = Instant::now() + Duration::from_millis(self.0.settings.operation_timeout_ms);
-        let bounded = async {
-            let database = self.database().await?;
-            let prepared = || self.ready(&database, deadline);
-            self.0.prepared.get_or_try_init(prepared).await?;
-            work(database).await
-        };
-        // Boxed: the driver's futures are large, and those of all aggregates hold this one.
-        let Ok(done) = timeout_at(deadline, Box::pin(bounded)).await else {
-            self.doubt(begun, Sign::Unanswered);
-            return Err(unavailable("no answer in time"));
+        let done = match in_time(deadline, self.prepared(deadline)).await {
+            Ok(database) => in_time(deadline, work(database)).await.map_err(meant),
+            Err(unprepared) => Err(unprepared),
         };
         if let Some(sign) = done.as_ref().err().and_then(failures::sign) {
             self.doubt(begun, sign);
         }
         done
+    }
+
+    /// The database, once it can be used.
+    async fn prepared(&self, deadline: Instant) -> Result<Database, StoreError> {
+        let database = self.database().await?;
+        self.0.prepared.get_or_try_init(|| self.ready(&database, deadline)).await?;
+        Ok(database)
     }
 
     /// That the database can be used.
@@ -216,6 +240,15 @@ impl Mongo {
         }
         Ok(Client::with_options(options)?)
     }
+}
+
+async fn in_time<T>(
+    deadline: Instant,
+    work: impl Future<Output = Result<T, StoreError>> + Send,
+) -> Result<T, StoreError> {
+    // Boxed: the driver's futures are large, and those of all aggregates hold this one.
+    let done = timeout_at(deadline, Box::pin(work)).await;
+    done.unwrap_or_else(|_| Err(failures::late()))
 }
 
 fn to_usize(n: u32) -> usize {

@@ -43,11 +43,11 @@ impl SessionStore for Sessions {
         keep: usize,
     ) -> Result<Vec<SessionId>, StoreError> {
         let new = SessionDocument::new(session, &token);
-        self.0.run(|database| async move { create::create(&database, new, keep).await }).await
+        self.0.change(|database| async move { create::create(&database, new, keep).await }).await
     }
 
     async fn rotate(&self, rotation: Rotation) -> Result<Rotated, StoreError> {
-        self.0.run(|database| async move { rotate(&database, &rotation).await }).await
+        self.0.change(|database| async move { rotate(&database, &rotation).await }).await
     }
 
     async fn of_user(
@@ -59,7 +59,7 @@ impl SessionStore for Sessions {
             "user": to_bson(user.0), "ended_at": LIVE, "last_used_at": { "$gte": date(idle_since) },
         };
         self.0
-            .run(|database| async move {
+            .read(|database| async move {
                 let all = sessions::<SessionDocument>(&database);
                 let newest_first = doc! { "created_at": -1, "_id": -1 };
                 let rows = all.find(live).sort(newest_first).await?;
@@ -72,7 +72,7 @@ impl SessionStore for Sessions {
         let this = doc! { "_id": to_bson(id.0), "user": to_bson(user.0) };
         let end = doc! { "$set": { "ended_at": { "$ifNull": ["$ended_at", date(at)] } } };
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 let ended = sessions::<Id>(&database).update_one(this, vec![end]).await?;
                 Ok(ended.matched_count == 1)
             })
@@ -90,7 +90,7 @@ impl SessionStore for Sessions {
             live.insert("_id", doc! { "$ne": to_bson(keep.0) });
         }
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 let all = sessions::<Id>(&database);
                 let found = all.find(live).projection(doc! { "_id": 1 }).await?;
                 let ended: Vec<Id> = found.try_collect().await?;
@@ -107,7 +107,7 @@ impl SessionStore for Sessions {
         idle_since: Timestamp,
     ) -> Result<Vec<SessionId>, StoreError> {
         self.0
-            .run(|database| async move {
+            .read(|database| async move {
                 let all = sessions::<Id>(&database);
                 let mut live = HashSet::with_capacity(asked.len());
                 for some in asked.chunks(IDS_PER_QUERY) {
@@ -145,7 +145,7 @@ impl SessionStore for Sessions {
         ] };
         let found = self.find_ids(over.clone(), Document::new(), limit).await?;
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 let these = doc! { "$and": [{ "_id": { "$in": ids(&found) } }, over] };
                 let deleted = sessions::<Id>(&database).delete_many(these).await?.deleted_count;
                 Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
@@ -166,7 +166,7 @@ impl Sessions {
             return Ok(Vec::new());
         }
         self.0
-            .run(|database| async move {
+            .read(|database| async move {
                 let all = sessions(&database);
                 let found = all.find(filter).projection(doc! { "_id": 1 }).sort(sort);
                 Ok(found.limit(i64::from(limit)).await?.try_collect().await?)

@@ -95,7 +95,7 @@ impl Transfer for ClusterTransfer {
     }
 
     async fn state(&self) -> Result<Option<CopyState>, StoreError> {
-        self.mongo.run(|database| async move { state(&database).await }).await
+        self.mongo.read(|database| async move { state(&database).await }).await
     }
 
     async fn keep_state(&self, state: CopyState) -> Result<(), StoreError> {

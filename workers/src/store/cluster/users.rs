@@ -97,12 +97,12 @@ impl UserStore for Users {
     }
 
     async fn create(&self, account: Account) -> Result<Created, StoreError> {
-        self.0.run(|database| async move { create(&database, account).await }).await
+        self.0.change(|database| async move { create(&database, account).await }).await
     }
 
     async fn create_bot(&self, account: Account, most: usize) -> Result<Created, StoreError> {
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 let owner = account.owner.map_or(Bson::Null, |owner| to_bson(owner.0).into());
                 let have = users(&database).count_documents(doc! { "owner": owner }).await?;
                 if usize::try_from(have).is_ok_and(|have| have >= most) {
@@ -116,7 +116,7 @@ impl UserStore for Users {
     async fn bots_of(&self, owner: UserId) -> Result<Vec<Account>, StoreError> {
         let filter = doc! { "owner": to_bson(owner.0) };
         self.0
-            .run(|database| async move {
+            .read(|database| async move {
                 let all = users(&database);
                 let mut rows = all.find(filter).sort(doc! { "_id": 1 }).await?;
                 let mut listed = Vec::new();
@@ -137,7 +137,7 @@ impl UserStore for Users {
             "$unset": { "owner": "" },
         };
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 let all = users(&database);
                 let update = all.find_one_and_update(owned, retire);
                 match update.return_document(ReturnDocument::After).await {
@@ -151,17 +151,17 @@ impl UserStore for Users {
     }
 
     async fn by_id(&self, id: UserId) -> Result<Option<Account>, StoreError> {
-        self.0.run(|database| async move { find(&database, this(id)).await }).await
+        self.0.read(|database| async move { find(&database, this(id)).await }).await
     }
 
     async fn by_username(&self, name: &Username) -> Result<Option<Account>, StoreError> {
         let named = doc! { "username": name.as_str() };
-        self.0.run(|database| async move { find(&database, named).await }).await
+        self.0.read(|database| async move { find(&database, named).await }).await
     }
 
     async fn profiles(&self, ids: Vec<UserId>) -> Result<Vec<VersionedUser>, StoreError> {
         self.0
-            .run(|database| async move {
+            .read(|database| async move {
                 let all = users(&database);
                 let mut found = Vec::with_capacity(ids.len());
                 for ids in ids.chunks(IDS_PER_QUERY) {
@@ -179,7 +179,7 @@ impl UserStore for Users {
 
     async fn update_profile(&self, id: UserId, to: ProfileChange) -> Result<Updated, StoreError> {
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 let all = users(&database);
                 let mut filter = this(id);
                 if !to.call.is_empty() {
@@ -225,7 +225,7 @@ impl UserStore for Users {
             doc! { "_id": { "$gt": to_bson(after.0) } }
         });
         self.0
-            .run(|database| async move {
+            .read(|database| async move {
                 let all = users(&database);
                 let found = all.find(filter).sort(doc! { "_id": 1 });
                 let mut rows = found.limit(i64::from(limit)).await?;
@@ -243,7 +243,7 @@ impl Users {
     /// Whether there was such an account.
     async fn set(&self, filter: Document, fields: Document) -> Result<bool, StoreError> {
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 let set = users(&database).update_one(filter, doc! { "$set": fields }).await?;
                 Ok(set.matched_count == 1)
             })

@@ -59,7 +59,7 @@ impl WebhookStore for Webhooks {
     async fn create(&self, webhook: WebhookRecord, most: usize) -> Result<Created, StoreError> {
         let webhook = WebhookDocument::from(webhook);
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 let all = webhooks(&database);
                 let have = all.count_documents(doc! { "channel": webhook.channel }).await?;
                 if usize::try_from(have).is_ok_and(|have| have >= most) {
@@ -77,7 +77,7 @@ impl WebhookStore for Webhooks {
     async fn by_id(&self, id: WebhookId) -> Result<Option<WebhookRecord>, StoreError> {
         let this = doc! { "_id": to_bson(id.0) };
         self.0
-            .run(|database| async move {
+            .read(|database| async move {
                 let found = webhooks(&database).find_one(this).await?;
                 found.map(TryInto::try_into).transpose()
             })
@@ -87,7 +87,7 @@ impl WebhookStore for Webhooks {
     async fn of_channel(&self, channel: ConversationId) -> Result<Vec<WebhookRecord>, StoreError> {
         let of_channel = doc! { "channel": to_bson(channel.0) };
         self.0
-            .run(|database| async move {
+            .read(|database| async move {
                 let mut rows = webhooks(&database).find(of_channel).await?;
                 let mut listed = Vec::new();
                 while let Some(row) = rows.try_next().await? {
@@ -101,7 +101,7 @@ impl WebhookStore for Webhooks {
     async fn delete(&self, channel: ConversationId, id: WebhookId) -> Result<bool, StoreError> {
         let this = doc! { "_id": to_bson(id.0), "channel": to_bson(channel.0) };
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 Ok(webhooks(&database).delete_one(this).await?.deleted_count == 1)
             })
             .await
@@ -110,7 +110,7 @@ impl WebhookStore for Webhooks {
     async fn delete_of(&self, bot: UserId) -> Result<(), StoreError> {
         let of_bot = doc! { "bot": to_bson(bot.0) };
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 webhooks(&database).delete_many(of_bot).await?;
                 Ok(())
             })

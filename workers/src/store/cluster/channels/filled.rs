@@ -39,7 +39,7 @@ impl super::Channels {
         };
         let bytes = document.to_vec().map_or(0, |bytes| bytes.len());
         self.0
-            .run(|database| async move {
+            .change(|database| async move {
                 conversations::<Document>(&database).insert_one(document).await?;
                 Ok(bytes)
             })

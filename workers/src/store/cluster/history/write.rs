@@ -154,6 +154,6 @@ pub(super) async fn marker(
         return Ok(Marker { id: now, moved: false });
     }
     let values = (number(id.0), number(id.0), number(user.0), number(conversation.0));
-    c.write(&c.statements.advance_marker, values).await?;
+    c.write(&c.statements.advance_marker, values).await.map_err(StoreError::of_a_change)?;
     Ok(Marker { id, moved: true })
 }

@@ -5,7 +5,9 @@
 
 use std::error::Error as _;
 
-use mongodb::error::{Error, ErrorKind, WriteFailure};
+use mongodb::error::{
+    Error, ErrorKind, RETRYABLE_WRITE_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure,
+};
 
 use super::reach::Sign;
 use crate::store::{StoreError, StoreErrorKind};
@@ -37,12 +39,48 @@ pub(crate) fn duplicate_key(error: &Error) -> Option<&str> {
 #[error("{why}")]
 struct Silence {
     sign: Sign,
+    /// Whether a server may have been asked, and do as asked.
+    asked: bool,
     why: String,
+}
+
+/// Nothing was answered in time.
+pub(super) fn late() -> StoreError {
+    let why = "MongoDB: no answer in time".to_owned();
+    let silence = Silence { sign: Sign::Unanswered, asked: true, why };
+    StoreError::new(StoreErrorKind::Unavailable, silence)
+}
+
+/// What the failure of some work means if that work was to change something.
+pub(super) fn of_a_change(failed: StoreError) -> StoreError {
+    let asked = silence(&failed).is_some_and(|silence| silence.asked);
+    if asked { failed.of_a_change() } else { failed }
 }
 
 /// What a failure says of the primary; `None` if it says nothing.
 pub(super) fn sign(error: &StoreError) -> Option<Sign> {
-    error.source()?.downcast_ref::<Silence>().map(|silence| silence.sign)
+    silence(error).map(|silence| silence.sign)
+}
+
+fn silence(error: &StoreError) -> Option<&Silence> {
+    error.source()?.downcast_ref()
+}
+
+/// Whether a server may have been asked, and may have done or still do what it was asked for. The
+/// label stands for attempts of which nobody knows; all else that a server refuses it has not done.
+fn asked(error: &Error) -> bool {
+    match &*error.kind {
+        _ if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) => true,
+        ErrorKind::Command(_) | ErrorKind::Write(WriteFailure::WriteError(_)) => {
+            error.contains_label(RETRYABLE_WRITE_ERROR)
+        }
+        ErrorKind::ServerSelection { .. }
+        | ErrorKind::Authentication { .. }
+        | ErrorKind::DnsResolve { .. }
+        | ErrorKind::InvalidArgument { .. }
+        | ErrorKind::InvalidTlsConfig { .. } => false,
+        _ => true,
+    }
 }
 
 /// The code and the message of what the server refused.
@@ -81,7 +119,7 @@ impl From<Error> for StoreError {
                 | ErrorKind::ConnectionPoolCleared { .. }
         );
         let sign = if no_primary { Sign::NoPrimary } else { Sign::Unanswered };
-        Self::new(kind, Silence { sign, why })
+        Self::new(kind, Silence { sign, asked: asked(&error), why })
     }
 }
 

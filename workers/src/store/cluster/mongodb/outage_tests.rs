@@ -1,16 +1,21 @@
 //! What operations come to while a real server is away, with the settings that operators have.
 
+use std::error::Error as _;
 use std::time::Duration;
 
+use bus_schema::error::{Code, Failure};
+use bus_schema::events::User;
 use bus_schema::ids::UserId;
+use bus_schema::text::{DisplayName, Username};
+use bus_schema::timestamp::Timestamp;
 use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::Mongo;
 use super::reach::{LOOK, PAUSE_MAX};
 use crate::store::cluster::users::Users;
-use crate::store::users::UserStore as _;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::users::{Account, ProfileChange, Updated, UserStore as _};
+use crate::store::{KnownAway, StoreError, StoreErrorKind};
 use crate::testing::eventually;
 use crate::testing::mongod::MongoServer;
 
@@ -68,7 +73,7 @@ async fn a_server_that_says_nothing_is_away_once_a_look_has_seen_it() {
     mongo.migrate().await.unwrap();
     let users = Users(mongo.clone());
     eventually("it answers", async || ask(&users).await.0.ok()).await;
-    server.signal("STOP");
+    server.signal("STOP").await;
     let longest = Duration::from_millis(mongo.0.settings.operation_timeout_ms);
     let (answer, took) = ask(&users).await;
     assert_eq!(answer.unwrap_err().kind, StoreErrorKind::Unavailable);
@@ -80,6 +85,63 @@ async fn a_server_that_says_nothing_is_away_once_a_look_has_seen_it() {
     })
     .await;
     refused_at_once(&users).await;
-    server.signal("CONT");
+    server.signal("CONT").await;
     answers_again(&users).await;
+}
+
+async fn rename(users: &Users, name: &str) -> Result<Updated, StoreError> {
+    let display_name = Some(DisplayName::parse(name).unwrap());
+    let call = String::new();
+    let change = ProfileChange { username: None, display_name, avatar_url: None, call };
+    users.update_profile(UserId(1), change).await
+}
+
+/// What was on its way arrives when the server wakes up; what was refused was never sent.
+#[tokio::test]
+async fn a_change_that_was_not_answered_is_not_said_to_be_refused() {
+    let server = MongoServer::start().await;
+    let mongo = Mongo::open(&server.settings()).unwrap();
+    mongo.migrate().await.unwrap();
+    let users = Users(mongo.clone());
+    let user = User {
+        id: UserId(1),
+        username: Username::parse("ann").unwrap(),
+        display_name: DisplayName::parse("before").unwrap(),
+        avatar_url: None,
+        bot: false,
+    };
+    users.create(Account::new(user, None, Timestamp::now())).await.unwrap();
+    rename(&users, "answered").await.unwrap();
+    server.signal("STOP").await;
+    let lost = rename(&users, "on its way").await.unwrap_err();
+    assert_eq!(lost.kind, StoreErrorKind::Unknown, "{lost}");
+    assert_eq!(Failure::from(lost).code, Code::UnknownOutcome);
+    eventually("it is known to be away", async || {
+        let refused = ask(&users).await.0.unwrap_err();
+        refused.source()?.is::<KnownAway>().then_some(())
+    })
+    .await;
+    let refused = rename(&users, "refused").await.unwrap_err();
+    assert_eq!(refused.kind, StoreErrorKind::Unavailable, "{refused}");
+    server.signal("CONT").await;
+    eventually("what was on its way is done", async || {
+        let account = users.by_id(UserId(1)).await.ok()??;
+        (account.profile.user.display_name.as_str() == "on its way").then_some(())
+    })
+    .await;
+}
+
+/// Nobody was asked: that is as good as a refusal.
+#[tokio::test]
+async fn a_change_that_reached_nobody_is_refused() {
+    let mut server = MongoServer::start().await;
+    let mongo = Mongo::open(&server.settings()).unwrap();
+    mongo.migrate().await.unwrap();
+    let users = Users(mongo.clone());
+    server.kill();
+    eventually("nothing of it is open", async || {
+        let refused = rename(&users, "anything").await.unwrap_err();
+        (refused.kind == StoreErrorKind::Unavailable).then_some(())
+    })
+    .await;
 }

@@ -150,14 +150,14 @@ async fn a_redis_that_does_not_answer_costs_one_wait_and_not_one_a_request() {
     let cache = open(&RedisSettings { answer_within_ms: millis(wait), ..server.settings() });
     reachable(&*cache).await;
     cache.put(&[profile(2, 1, "kept")], Instant::now()).await;
-    server.signal("STOP");
+    server.signal("STOP").await;
     let began = Instant::now();
     for _ in 0..100 {
         assert_eq!(cache.get(&[UserId(2)]).await, [Cached::Unknown]);
         cache.put(&[profile(2, 2, "meanwhile")], Instant::now()).await;
     }
     assert!(began.elapsed() < 5 * wait, "200 requests took {:?}", began.elapsed());
-    server.signal("CONT");
+    server.signal("CONT").await;
     until(&*cache, 2, true).await;
 }
 

@@ -60,7 +60,7 @@ where
     }
     let limit = i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX);
     mongo
-        .run(|database| async move {
+        .read(|database| async move {
             let all = database.collection::<T>(collection);
             let mut found = all
                 .find(filter)
@@ -109,7 +109,7 @@ pub(in crate::store::cluster) async fn upsert(
         let rest = updates.split_off(updates.len().min(UPDATES_AT_ONCE));
         let some = std::mem::replace(&mut updates, rest);
         mongo
-            .run(|database| async move {
+            .change(|database| async move {
                 let said = database
                     .run_command(doc! {
                         "update": collection,

@@ -46,7 +46,7 @@ pub(super) async fn export(
 /// There are a few; all of them at once.
 async fn keys(mongo: &Mongo) -> Result<Page, StoreError> {
     mongo
-        .run(|database| async move {
+        .read(|database| async move {
             let all = database.collection::<PurposeDocument>(schema::KEYS);
             let mut found = all.find(doc! {}).sort(doc! { "_id": 1 }).await?;
             let mut page = Page::default();

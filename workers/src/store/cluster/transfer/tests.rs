@@ -167,7 +167,7 @@ async fn a_row_changed_by_hand_is_found_in_every_table() {
                         let all = database.collection::<Document>(collection);
                         Ok(all.update_one(which, how).await?.modified_count)
                     };
-                    assert_eq!(mongo.run(update).await.unwrap(), 1, "{said}");
+                    assert_eq!(mongo.change(update).await.unwrap(), 1, "{said}");
                     said
                 }
             };
