@@ -165,9 +165,10 @@ impl World {
             for name in self.stack.names() {
                 self.stack.await_ready(&name).await?;
             }
-            Ok(())
+            Ok::<_, crate::Failure>(())
         };
-        tokio::time::timeout(CALM_WITHIN, ready).await.during("everything runs again")?
+        tokio::time::timeout(CALM_WITHIN, ready).await.during("everything runs again")??;
+        store::reached(&self.stack).await
     }
 
     /// One of several, or none of none.

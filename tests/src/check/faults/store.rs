@@ -11,7 +11,10 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::{Heal, Kind, World, Wound};
+use crate::eventually::{Seen, eventually};
+use crate::outage::duty::RECOVERED_WITHIN_S;
 use crate::process::signal;
+use crate::stack::Stack;
 use crate::stores::{Stores, services};
 use crate::{Context as _, Outcome, ensure, locate};
 
@@ -19,6 +22,8 @@ use crate::{Context as _, Outcome, ensure, locate};
 const STORES: [&str; 3] = ["cassandra", "mongo", "redis"];
 /// A store that was started serves by then, also on a busy machine.
 const SERVES_WITHIN: Duration = Duration::from_mins(3);
+/// And then every process reaches it, as is promised.
+const REACHED_WITHIN: Duration = Duration::from_secs(RECOVERED_WITHIN_S);
 
 pub(super) async fn inject(kind: Kind, pick: u64) -> Outcome<Option<Wound>> {
     let running = services()?;
@@ -53,6 +58,29 @@ pub(super) async fn served(starting: &mut Vec<Child>) -> Outcome {
     Ok(())
 }
 
+/// Waits until every process says that it reaches what it needs: until then some of what it shows is
+/// what it knew last.
+pub(super) async fn reached(stack: &Stack) -> Outcome {
+    eventually("every process reaches its stores", REACHED_WITHIN, async || {
+        let mut away = Vec::new();
+        for name in stack.names() {
+            let metrics = stack.metrics(&name).await?;
+            away.extend(unreached(&metrics).map(|gauge| format!("{name}: {gauge}")));
+        }
+        Ok(Seen::when(away.is_empty(), away.join(", ")))
+    })
+    .await
+}
+
+fn unreached(metrics: &str) -> impl Iterator<Item = &str> {
+    metrics.lines().filter(|line| {
+        line.rsplit_once(' ').is_some_and(|(gauge, value)| {
+            let name = gauge.split('{').next().unwrap_or_default();
+            name.starts_with("natter_") && name.ends_with("_up") && value == "0"
+        })
+    })
+}
+
 /// Whether the servers that a platform is to use are those that can be hit, before anything is begun.
 pub fn must_be_ours(stores: &Stores) -> Outcome {
     let running = services()?;
@@ -68,4 +96,17 @@ fn command(what: &str, store: &str) -> Outcome<Command> {
     command.args([what, store]).stdin(Stdio::null()).stdout(Stdio::null());
     command.stderr(Stdio::piped()).kill_on_drop(true);
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unreached;
+
+    #[test]
+    fn what_is_not_reached_is_told_by_its_gauge() {
+        let metrics = "# TYPE natter_redis_up gauge\nnatter_redis_up 1\nnatter_mongodb_up 0\n\
+                       natter_history_store_up{stream=\"2\"} 0\nnatter_backup 0\n";
+        let away: Vec<_> = unreached(metrics).collect();
+        assert_eq!(away, ["natter_mongodb_up 0", "natter_history_store_up{stream=\"2\"} 0"]);
+    }
 }

@@ -13,6 +13,8 @@ use crate::check::run::report::each;
 const GROWN_BYTES: u64 = 64 << 20;
 /// ... if that is also more than this share of what it had.
 const GROWN_PERCENT: u64 = 50;
+/// Equal parts of the run for which it is told how much memory there was.
+const PARTS: usize = 10;
 /// Subscriptions, connections and consumers that may be more at the end: people have gone to other
 /// edges, and conversations were made.
 const SPARE: u64 = 100;
@@ -99,6 +101,12 @@ impl fmt::Display for Report {
                 end.threads,
                 life.restarts
             )?;
+        }
+        writeln!(out, "\nmemory over the run, MiB, the median of each of {PARTS} equal parts:")?;
+        for (name, life) in &self.vitals.lives {
+            let course: Vec<_> =
+                life.course(PARTS).iter().map(|bytes| (bytes >> 20).to_string()).collect();
+            writeln!(out, "{name}: {}", course.join(" "))?;
         }
         writeln!(out)?;
         for (when, held) in &self.held {

@@ -37,6 +37,8 @@ pub(super) struct Life {
     pub restarts: u64,
     /// The last look so far.
     pub last: Option<Look>,
+    /// Bytes in memory at every look while faults came.
+    pub between: Vec<u64>,
 }
 
 /// All processes.
@@ -70,7 +72,10 @@ impl Vitals {
 
     /// What was seen last is what there was at the start.
     pub(super) fn mark_start(&mut self) {
-        self.lives.values_mut().for_each(|life| life.start = life.last);
+        for life in self.lives.values_mut() {
+            life.start = life.last;
+            life.between.clear();
+        }
     }
 
     /// What was seen last is what there was at the end.
@@ -90,6 +95,18 @@ impl Life {
             threads: most.threads.max(look.threads),
         };
         self.last = Some(look);
+        self.between.push(look.memory);
+    }
+
+    /// The median memory in each of so many equal parts of the run.
+    pub(super) fn course(&self, parts: usize) -> Vec<u64> {
+        let all = &self.between;
+        let part = |n: usize| {
+            let mut some = all.get(n * all.len() / parts..(n + 1) * all.len() / parts)?.to_vec();
+            some.sort_unstable();
+            some.get(some.len() / 2).copied()
+        };
+        (0..parts).filter_map(part).collect()
     }
 }
 
@@ -158,5 +175,8 @@ mod tests {
         life.take(Look { memory: 3, pid: look.pid + 1, ..look });
         assert_eq!((life.most.memory, life.restarts), (5, 1));
         assert_eq!(life.last.unwrap().memory, 3);
+        life.between = vec![1, 9, 2, 4, 4, 4, 7];
+        assert_eq!(life.course(2), [2, 4]);
+        assert_eq!(life.course(7), life.between);
     }
 }

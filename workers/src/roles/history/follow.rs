@@ -175,6 +175,7 @@ fn show(view: &View) {
     set("natter_history_read", read);
     set("natter_history_tail_base", base);
     set("natter_history_tail_entries", u64::try_from(entries).unwrap_or(u64::MAX));
+    set("natter_history_store_up", u64::from(!view.is_store_away()));
     set("natter_history_tail_bytes", u64::try_from(bytes).unwrap_or(u64::MAX));
 }
 
