@@ -1,7 +1,7 @@
 //! What a user's task is asked, and the way to ask it.
 //!
 //! Invariant: the list that a handle shows is as the task last read it, or none: a list that is not
-//! kept up is not believed.
+//! kept up is not believed. As a whole it is not shown either while something that came is not in it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -58,13 +58,19 @@ pub(crate) struct Shown {
 }
 
 /// Conversations a user is in, as far as this edge knows.
-pub(crate) type KnownList = HashMap<ConversationId, Listed>;
+#[derive(Default)]
+pub(super) struct Known {
+    /// The list as it was last read, if it is kept up.
+    pub(super) list: Option<HashMap<ConversationId, Listed>>,
+    /// It is being read anew, because of something that may not be in it.
+    pub(super) behind: bool,
+}
 
 /// A way to reach a user's task.
 #[derive(Clone)]
 pub(crate) struct UserHandle {
     commands: mpsc::Sender<UserCommand>,
-    pub(super) list: Arc<RwLock<Option<KnownList>>>,
+    pub(super) known: Arc<RwLock<Known>>,
     pub(super) notices: Arc<AtomicU64>,
 }
 
@@ -73,7 +79,7 @@ const COMMANDS: usize = 1_024;
 impl UserHandle {
     pub(super) fn new() -> (Self, mpsc::Receiver<UserCommand>) {
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        (Self { commands, list: Arc::default(), notices: Arc::default() }, receiver)
+        (Self { commands, known: Arc::default(), notices: Arc::default() }, receiver)
     }
 
     /// Sends a command; waits in the background if the task is busy.
@@ -96,13 +102,14 @@ impl UserHandle {
 
     /// One conversation of the list, if this edge knows it.
     pub(crate) fn listed(&self, id: ConversationId) -> Option<Listed> {
-        self.list.read().as_ref()?.get(&id).cloned()
+        self.known.read().list.as_ref()?.get(&id).cloned()
     }
 
-    /// The whole list, if this edge holds it.
+    /// The whole list, if this edge holds it and knows of nothing that is not in it.
     pub(crate) fn listing(&self) -> Option<Listing> {
-        let list = self.list.read();
-        Some(Listing { conversations: list.as_ref()?.values().cloned().collect() })
+        let known = self.known.read();
+        let list = known.list.as_ref().filter(|_| !known.behind)?;
+        Some(Listing { conversations: list.values().cloned().collect() })
     }
 
     /// How many notices came.

@@ -31,7 +31,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::StartBy;
 use super::events::{Live, LiveEvent, profile_hash};
-use super::handle::{Join, Shown, UserCommand, UserHandle};
+use super::handle::{Join, Known, Shown, UserCommand, UserHandle};
 use crate::follow::conversation::Command;
 use crate::state::Edge;
 use crate::ws::outbox::{Lag, Outbox, SocketId};
@@ -90,7 +90,7 @@ pub(super) async fn run(
     };
     let mut used = Instant::now();
     loop {
-        let keep = if this.reloading || this.handle.list.read().is_some() {
+        let keep = if this.reloading || this.handle.known.read().list.is_some() {
             edge.settings.list_kept_s
         } else {
             edge.settings.linger_s
@@ -136,7 +136,7 @@ impl UserTask {
             UserCommand::Listed(listing) => self.listed(listing),
             UserCommand::Ready { socket, shown } => self.show(socket, *shown).await,
             UserCommand::Gone { id, socket } => {
-                if let Some(list) = self.handle.list.write().as_mut() {
+                if let Some(list) = self.handle.known.write().list.as_mut() {
                     list.remove(&id);
                 }
                 if let Some(socket) = self.sockets.get_mut(&socket) {
@@ -154,7 +154,8 @@ impl UserTask {
             join.outbox.close(Close::RateLimited);
             return;
         }
-        self.adopt(&join.listing);
+        let behind = join.notices != self.handle.notices();
+        self.adopt(&join.listing, behind);
         let socket = Socket {
             outbox: join.outbox.clone(),
             known: join.known,
@@ -163,7 +164,7 @@ impl UserTask {
             coming: HashSet::new(),
         };
         self.sockets.insert(join.outbox.id, socket);
-        if join.notices != self.handle.notices() {
+        if behind {
             self.reload();
         }
     }
@@ -213,6 +214,9 @@ impl UserTask {
             Live::Entry { sequence, .. } => {
                 self.last_notice = self.last_notice.max(sequence);
                 self.handle.notices.fetch_add(1, Ordering::AcqRel);
+                // It came just now, so what is kept does not hold it; of what is heard of later, in
+                // a digest, nobody can say.
+                self.handle.known.write().behind = true;
                 self.reload();
             }
             Live::Ephemeral(Ephemeral::Read(read)) => {
@@ -304,7 +308,7 @@ impl UserTask {
     fn reload(&mut self) {
         if self.sockets.is_empty() {
             // Nobody to tell, and until it is read a list that is not kept up must not be believed.
-            let kept = self.handle.list.write().take().is_some();
+            let kept = self.handle.known.write().list.take().is_some();
             if !kept && !self.reloading {
                 return;
             }
@@ -336,11 +340,12 @@ impl UserTask {
             Ok(listing) => listing,
             Err(failure) => {
                 tracing::warn!(user = %self.user, %failure, "the list cannot be read");
+                *self.handle.known.write() = Known::default();
                 self.sockets.values().for_each(|s| s.outbox.close(Close::Unavailable));
                 return;
             }
         };
-        self.adopt(&listing);
+        self.adopt(&listing, self.again);
         for listed in listing.conversations {
             let Some(id) = listed.place.conversation() else { continue };
             if matches!(listed.what, ListedKind::Dm { opened: false }) {
@@ -365,10 +370,10 @@ impl UserTask {
         }
     }
 
-    fn adopt(&self, listing: &Listing) {
+    fn adopt(&self, listing: &Listing, behind: bool) {
         let entry = |listed: &Listed| Some((listed.place.conversation()?, listed.clone()));
         let list = listing.conversations.iter().filter_map(entry).collect();
-        *self.handle.list.write() = Some(list);
+        *self.handle.known.write() = Known { list: Some(list), behind };
     }
 
     /// Makes a CONVERSATION_ADD for some sockets, in the background.

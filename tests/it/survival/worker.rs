@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use async_nats::{HeaderMap, jetstream};
+use bus_schema::entry::Notice;
+use bus_schema::ids::{ConversationId, EntryId, UserId};
+use bus_schema::streams::HEADER_TYPE;
+use bus_schema::subjects::LogSubject;
 use natter_tests::client::{Event, Session};
-use natter_tests::ensure;
 use natter_tests::eventually::{Seen, eventually};
-use natter_tests::stack::Plan;
+use natter_tests::stack::{Plan, Stack};
+use natter_tests::{Outcome, ensure};
 
 use crate::support::{alone, find};
 
@@ -100,6 +105,54 @@ fn who_was_removed_is_shown_nothing_while_the_channels_role_is_away() {
         resumed.wait("CONVERSATION_REMOVE", gone).await?;
         stack.revive("worker-1").await
     });
+}
+
+/// An addition that was answered is in every list that is shown later, or none is shown: an edge that
+/// has its notice, and cannot read the list, knows that the one it holds is not whole.
+#[test]
+fn a_list_that_is_known_not_to_be_whole_is_not_shown() {
+    let workers = ["setup,auth,profiles,history,persister", "channels"];
+    let plan = Plan::default().clustered().workers(&workers);
+    alone(LIMIT, plan, async |stack, world| {
+        let (owner, member, channel) = world.channel_of_two().await?;
+        let later = owner.channel("later").await?;
+        let mut session = member.session().await?;
+        stack.kill("worker-1")?;
+        ensure!(member.listed(channel).await?.is_some(), "the list is there");
+        notice(stack, later, member.id()).await?;
+        eventually("no list is shown", BACK, async || {
+            let answer = member.api.get("/conversations").await?;
+            Ok(Seen::when(answer.code() == Some("unavailable"), format!("{answer:?}")))
+        })
+        .await?;
+        let refused = member.socket().await.err().map(|refused| refused.to_string());
+        let come_again = refused.as_ref().is_some_and(|refused| refused.contains("4000"));
+        ensure!(come_again, "IDENTIFY was answered: {refused:?}");
+        session.say(channel, "who is connected goes on").await?;
+        stack.revive("worker-1").await?;
+        eventually("the list is shown again", BACK, async || {
+            let answer = member.api.get("/conversations").await?;
+            Ok(Seen::when(answer.status == 200, format!("{answer:?}")))
+        })
+        .await?;
+        session.say(channel, "and is not sent away").await.map(drop)
+    });
+}
+
+/// A notice that somebody was added, as the channels role leaves it in the log before it ends.
+async fn notice(stack: &Stack, channel: u64, user: u64) -> Outcome {
+    let added = Notice::AddedToChannel {
+        conversation_id: ConversationId(channel),
+        entry_id: EntryId(1),
+        revision: 2,
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(HEADER_TYPE, "NOTICE");
+    let place = LogSubject::User(UserId(user)).to_string();
+    let payload = serde_json::to_vec(&added)?;
+    let context = jetstream::new(stack.checker().await?);
+    context.publish_with_headers(place, headers, payload.into()).await?.await?;
+    Ok(())
 }
 
 #[test]
