@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::HeaderMap;
+use async_nats::{Client, HeaderMap, Subscriber};
 use bus_schema::error::{Code, Failure};
 use bus_schema::ids::ConversationId;
 use bus_schema::ops::channels::{ChannelRequest, DeleteChannel};
@@ -12,19 +12,26 @@ use bus_schema::runtime::bus::Bus;
 use bus_schema::runtime::call::Call;
 use bus_schema::runtime::settings::BusSettings;
 use futures::StreamExt as _;
+use natter_tests::Outcome;
 use natter_tests::nats::NatsServer;
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Who asks, who answers, and what that one is asked.
+async fn both_ends(server: &NatsServer) -> Outcome<(Bus, Client, Subscriber)> {
+    let settings = BusSettings { url: server.url(), ..BusSettings::default() };
+    let bus = Bus::connect(&settings, BusUser::Edge).await?;
+    let service = server.connect().await?;
+    let asked = service.subscribe("svc.channels.>").await?;
+    service.flush().await?;
+    Ok((bus, service, asked))
+}
+
 #[tokio::test]
 async fn what_was_asked_before_the_bus_was_gone_may_have_been_done() {
     let mut server = NatsServer::bare().await.unwrap();
-    let settings = BusSettings { url: server.url(), ..BusSettings::default() };
-    let bus = Bus::connect(&settings, BusUser::Edge).await.unwrap();
-    let service = server.connect().await.unwrap();
-    let mut asked = service.subscribe("svc.channels.>").await.unwrap();
-    service.flush().await.unwrap();
+    let (bus, _service, mut asked) = both_ends(&server).await.unwrap();
     let request = ChannelRequest { id: ConversationId(7) };
     let call = Call::platform();
     let calling = bus.call::<DeleteChannel>(&call, &request);
@@ -43,11 +50,7 @@ async fn what_was_asked_before_the_bus_was_gone_may_have_been_done() {
 #[tokio::test]
 async fn a_refusal_of_the_second_attempt_says_nothing_of_the_first() {
     let server = NatsServer::bare().await.unwrap();
-    let settings = BusSettings { url: server.url(), ..BusSettings::default() };
-    let bus = Bus::connect(&settings, BusUser::Edge).await.unwrap();
-    let service = server.connect().await.unwrap();
-    let mut asked = service.subscribe("svc.channels.>").await.unwrap();
-    service.flush().await.unwrap();
+    let (bus, service, mut asked) = both_ends(&server).await.unwrap();
     let request = ChannelRequest { id: ConversationId(7) };
     let call = Call::platform();
     for (refusal, heard) in [

@@ -22,6 +22,12 @@ use crate::testing::mongod::MongoServer;
 /// What a busy machine may add.
 const SLACK: Duration = Duration::from_secs(1);
 
+async fn opened(server: &MongoServer) -> (Mongo, Users) {
+    let mongo = Mongo::open(&server.settings()).unwrap();
+    mongo.migrate().await.unwrap();
+    (mongo.clone(), Users(mongo))
+}
+
 async fn ask(users: &Users) -> (Result<(), StoreError>, Duration) {
     let started = Instant::now();
     let answer = users.by_id(UserId(1)).await.map(drop);
@@ -48,9 +54,7 @@ async fn answers_again(users: &Users) {
 #[tokio::test]
 async fn a_server_that_is_killed_costs_one_wait_and_is_found_again() {
     let mut server = MongoServer::start().await;
-    let mongo = Mongo::open(&server.settings()).unwrap();
-    mongo.migrate().await.unwrap();
-    let users = Users(mongo.clone());
+    let (mongo, users) = opened(&server).await;
     eventually("it answers", async || ask(&users).await.0.ok()).await;
     for _ in 0..2 {
         server.kill();
@@ -69,9 +73,7 @@ async fn a_server_that_is_killed_costs_one_wait_and_is_found_again() {
 #[tokio::test]
 async fn a_server_that_says_nothing_is_away_once_a_look_has_seen_it() {
     let server = MongoServer::start().await;
-    let mongo = Mongo::open(&server.settings()).unwrap();
-    mongo.migrate().await.unwrap();
-    let users = Users(mongo.clone());
+    let (mongo, users) = opened(&server).await;
     eventually("it answers", async || ask(&users).await.0.ok()).await;
     server.signal("STOP").await;
     let longest = Duration::from_millis(mongo.0.settings.operation_timeout_ms);
@@ -100,9 +102,7 @@ async fn rename(users: &Users, name: &str) -> Result<Updated, StoreError> {
 #[tokio::test]
 async fn a_change_that_was_not_answered_is_not_said_to_be_refused() {
     let server = MongoServer::start().await;
-    let mongo = Mongo::open(&server.settings()).unwrap();
-    mongo.migrate().await.unwrap();
-    let users = Users(mongo.clone());
+    let (_, users) = opened(&server).await;
     let user = User {
         id: UserId(1),
         username: Username::parse("ann").unwrap(),
@@ -135,9 +135,7 @@ async fn a_change_that_was_not_answered_is_not_said_to_be_refused() {
 #[tokio::test]
 async fn a_change_that_reached_nobody_is_refused() {
     let mut server = MongoServer::start().await;
-    let mongo = Mongo::open(&server.settings()).unwrap();
-    mongo.migrate().await.unwrap();
-    let users = Users(mongo.clone());
+    let (_, users) = opened(&server).await;
     server.kill();
     eventually("nothing of it is open", async || {
         let refused = rename(&users, "anything").await.unwrap_err();
