@@ -27,8 +27,8 @@ pub(crate) enum UserCommand {
     Hear { place: LogSubject, sequence: u64 },
     /// Read the list anew.
     Reload,
-    /// The list, read anew.
-    Listed(Result<Listing, Failure>),
+    /// The list, read anew when so many notices had come.
+    Listed { notices: u64, listing: Result<Listing, Failure> },
     /// A conversation that a socket must be told of is ready to be shown.
     Ready { socket: SocketId, shown: Box<Shown> },
     /// A conversation was taken from a socket.
@@ -58,19 +58,17 @@ pub(crate) struct Shown {
 }
 
 /// Conversations a user is in, as far as this edge knows.
-#[derive(Default)]
-pub(super) struct Known {
-    /// The list as it was last read, if it is kept up.
-    pub(super) list: Option<HashMap<ConversationId, Listed>>,
-    /// It is being read anew, because of something that may not be in it.
-    pub(super) behind: bool,
+pub(super) struct KnownList {
+    pub(super) conversations: HashMap<ConversationId, Listed>,
+    /// How many notices had come when it was read: what they tell of is in it.
+    pub(super) notices: u64,
 }
 
 /// A way to reach a user's task.
 #[derive(Clone)]
 pub(crate) struct UserHandle {
     commands: mpsc::Sender<UserCommand>,
-    pub(super) known: Arc<RwLock<Known>>,
+    pub(super) list: Arc<RwLock<Option<KnownList>>>,
     pub(super) notices: Arc<AtomicU64>,
 }
 
@@ -79,7 +77,7 @@ const COMMANDS: usize = 1_024;
 impl UserHandle {
     pub(super) fn new() -> (Self, mpsc::Receiver<UserCommand>) {
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        (Self { commands, known: Arc::default(), notices: Arc::default() }, receiver)
+        (Self { commands, list: Arc::default(), notices: Arc::default() }, receiver)
     }
 
     /// Sends a command; waits in the background if the task is busy.
@@ -102,14 +100,14 @@ impl UserHandle {
 
     /// One conversation of the list, if this edge knows it.
     pub(crate) fn listed(&self, id: ConversationId) -> Option<Listed> {
-        self.known.read().list.as_ref()?.get(&id).cloned()
+        self.list.read().as_ref()?.conversations.get(&id).cloned()
     }
 
     /// The whole list, if this edge holds it and knows of nothing that is not in it.
     pub(crate) fn listing(&self) -> Option<Listing> {
-        let known = self.known.read();
-        let list = known.list.as_ref().filter(|_| !known.behind)?;
-        Some(Listing { conversations: list.values().cloned().collect() })
+        let list = self.list.read();
+        let whole = list.as_ref().filter(|list| list.notices == self.notices())?;
+        Some(Listing { conversations: whole.conversations.values().cloned().collect() })
     }
 
     /// How many notices came.

@@ -31,7 +31,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::StartBy;
 use super::events::{Live, LiveEvent, profile_hash};
-use super::handle::{Join, Known, Shown, UserCommand, UserHandle};
+use super::handle::{Join, KnownList, Shown, UserCommand, UserHandle};
 use crate::follow::conversation::Command;
 use crate::state::Edge;
 use crate::ws::outbox::{Lag, Outbox, SocketId};
@@ -90,7 +90,7 @@ pub(super) async fn run(
     };
     let mut used = Instant::now();
     loop {
-        let keep = if this.reloading || this.handle.known.read().list.is_some() {
+        let keep = if this.reloading || this.handle.list.read().is_some() {
             edge.settings.list_kept_s
         } else {
             edge.settings.linger_s
@@ -108,7 +108,7 @@ pub(super) async fn run(
             },
             command = commands.recv() => match command {
                 Some(command) => {
-                    if !matches!(command, UserCommand::Listed(_)) {
+                    if !matches!(command, UserCommand::Listed { .. }) {
                         used = Instant::now();
                     }
                     this.command(command).await;
@@ -133,11 +133,11 @@ impl UserTask {
             UserCommand::Leave(socket) => self.leave(socket),
             UserCommand::Hear { place, sequence } => self.hear(place, sequence).await,
             UserCommand::Reload => self.reload(),
-            UserCommand::Listed(listing) => self.listed(listing),
+            UserCommand::Listed { notices, listing } => self.listed(notices, listing),
             UserCommand::Ready { socket, shown } => self.show(socket, *shown).await,
             UserCommand::Gone { id, socket } => {
-                if let Some(list) = self.handle.known.write().list.as_mut() {
-                    list.remove(&id);
+                if let Some(list) = self.handle.list.write().as_mut() {
+                    list.conversations.remove(&id);
                 }
                 if let Some(socket) = self.sockets.get_mut(&socket) {
                     socket.known.remove(&id);
@@ -154,8 +154,7 @@ impl UserTask {
             join.outbox.close(Close::RateLimited);
             return;
         }
-        let behind = join.notices != self.handle.notices();
-        self.adopt(&join.listing, behind);
+        self.adopt(&join.listing, join.notices);
         let socket = Socket {
             outbox: join.outbox.clone(),
             known: join.known,
@@ -164,7 +163,7 @@ impl UserTask {
             coming: HashSet::new(),
         };
         self.sockets.insert(join.outbox.id, socket);
-        if behind {
+        if join.notices != self.handle.notices() {
             self.reload();
         }
     }
@@ -214,9 +213,6 @@ impl UserTask {
             Live::Entry { sequence, .. } => {
                 self.last_notice = self.last_notice.max(sequence);
                 self.handle.notices.fetch_add(1, Ordering::AcqRel);
-                // It came just now, so what is kept does not hold it; of what is heard of later, in
-                // a digest, nobody can say.
-                self.handle.known.write().behind = true;
                 self.reload();
             }
             Live::Ephemeral(Ephemeral::Read(read)) => {
@@ -308,7 +304,7 @@ impl UserTask {
     fn reload(&mut self) {
         if self.sockets.is_empty() {
             // Nobody to tell, and until it is read a list that is not kept up must not be believed.
-            let kept = self.handle.known.write().list.take().is_some();
+            let kept = self.handle.list.write().take().is_some();
             if !kept && !self.reloading {
                 return;
             }
@@ -321,31 +317,31 @@ impl UserTask {
         let (edge, user, handle) = (self.edge.clone(), self.user, self.handle.clone());
         tokio::spawn(async move {
             let (started, mut attempt) = (Instant::now(), 0_u32);
-            let listing = loop {
+            let (notices, listing) = loop {
+                let notices = handle.notices();
                 let call = Call::asserted(user);
                 let listing = edge.bus.call::<ListConversations>(&call, &Empty {}).await;
                 if listing.is_ok() || started.elapsed() >= RELOAD_FOR {
-                    break listing;
+                    break (notices, listing);
                 }
                 attempt = attempt.saturating_add(1);
                 sleep(jitter(Duration::from_millis(200) * attempt.min(10))).await;
             };
-            handle.send(UserCommand::Listed(listing)).await;
+            handle.send(UserCommand::Listed { notices, listing }).await;
         });
     }
 
-    fn listed(&mut self, listing: Result<Listing, Failure>) {
+    fn listed(&mut self, notices: u64, listing: Result<Listing, Failure>) {
         self.reloading = false;
         let listing = match listing {
             Ok(listing) => listing,
             Err(failure) => {
                 tracing::warn!(user = %self.user, %failure, "the list cannot be read");
-                *self.handle.known.write() = Known::default();
                 self.sockets.values().for_each(|s| s.outbox.close(Close::Unavailable));
                 return;
             }
         };
-        self.adopt(&listing, self.again);
+        self.adopt(&listing, notices);
         for listed in listing.conversations {
             let Some(id) = listed.place.conversation() else { continue };
             if matches!(listed.what, ListedKind::Dm { opened: false }) {
@@ -370,10 +366,10 @@ impl UserTask {
         }
     }
 
-    fn adopt(&self, listing: &Listing, behind: bool) {
+    fn adopt(&self, listing: &Listing, notices: u64) {
         let entry = |listed: &Listed| Some((listed.place.conversation()?, listed.clone()));
-        let list = listing.conversations.iter().filter_map(entry).collect();
-        *self.handle.known.write() = Known { list: Some(list), behind };
+        let conversations = listing.conversations.iter().filter_map(entry).collect();
+        *self.handle.list.write() = Some(KnownList { conversations, notices });
     }
 
     /// Makes a CONVERSATION_ADD for some sockets, in the background.
